@@ -1,0 +1,1 @@
+"""Markerless multi-camera motion capture."""

@@ -1,0 +1,32 @@
+"""The `mocap` command. Command modules import what is heavy inside their functions, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from mocap.cli import batch, doctor, export, models, process
+from mocap.cli.console import explained, obey_signals
+
+app = typer.Typer(
+    name="mocap",
+    help="Markerless motion capture from ordinary cameras: videos and a calibration in, animation out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("process", short_help="Turn takes into BVH.")(explained(process.command))
+app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
+app.command("export")(explained(export.command))
+app.command("doctor")(explained(doctor.command))
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    obey_signals()
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Nouns: frozen, validated types. numpy only."""

@@ -1,0 +1,1 @@
+"""Keypoint sets and skeletons as TOML package data."""

@@ -1,0 +1,1 @@
+"""Pure torch functions over leading batch axes."""

@@ -1,0 +1,1 @@
+"""Networks and detectors, and where their weights come from."""

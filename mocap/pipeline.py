@@ -1,0 +1,255 @@
+"""The order of the stages and nothing else that they do: a take and a rig in, motions and files out.
+
+Every result lies under `derived/` with a key: the hash of its inputs, its configuration and its source code. What has
+the right key is not made again, so a second run does nothing and a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibration.camera import Rig
+from calibration.formats import read_calibration
+from mocap.core.config import Config, Report
+from mocap.core.errors import InputError
+from mocap.core.keypoints import Detections2D
+from mocap.core.motion import Motion
+from mocap.core.session import Take
+from mocap.core.skeleton import load_skeleton
+from mocap.exported_files import exported_files
+from mocap.io import artefacts
+from mocap.io.artefacts import remove_leftovers
+from mocap.io.take_videos import probe_take
+from mocap.io.video import VideoInfo
+from mocap.io.video_fit import VideoFitConfig, VideoFitReport, fit_rig_to_videos, rig_of_cameras
+from mocap.provenance import combine, config_key, files_key, rig_key, source_key
+from mocap.segmented_detection import SegmentStore, detect_in_segments, forget_parts
+from mocap.stage_cache import CachedStage, Codec, Observer, SilentObserver
+from mocap.stages.associate import AssociateConfig, associate
+from mocap.stages.detect import DetectConfig
+from mocap.stages.export import ExportConfig, export
+from mocap.stages.smooth import SmoothConfig, smooth
+from mocap.stages.solve import SolveConfig, solve
+from mocap.stages.triangulate import TriangulateConfig, triangulate
+from mocap.take_report import key_figures, told_by, write_take_report
+
+STAGES = ("detect", "associate", "triangulate", "smooth", "solve", "export")
+
+DETECTIONS = Codec(artefacts.save_detections, artefacts.load_detections, artefacts.read_key)
+KEYPOINTS_2D = Codec(artefacts.save_keypoints2d, artefacts.load_keypoints2d, artefacts.read_key)
+KEYPOINTS_3D = Codec(artefacts.save_keypoints3d, artefacts.load_keypoints3d, artefacts.read_key)
+MOTIONS = Codec(artefacts.save_motions, artefacts.load_motions, artefacts.read_key)
+
+
+class PipelineConfig(Config):
+    """One section per stage; the files in `configs/pipeline/` hold values of it."""
+
+    video: VideoFitConfig = VideoFitConfig()
+    detect: DetectConfig = DetectConfig()
+    associate: AssociateConfig = AssociateConfig()
+    triangulate: TriangulateConfig = TriangulateConfig()
+    smooth: SmoothConfig = SmoothConfig()
+    solve: SolveConfig = SolveConfig()
+    export: ExportConfig = ExportConfig()
+
+
+@dataclass(frozen=True)
+class TakeFolders:
+    """Where a take's results go: stage artefacts, and what the user opens."""
+
+    derived: Path
+    export: Path
+
+
+@dataclass(frozen=True, eq=False)
+class TakeJob:
+    """A take, the calibration that belongs to it, and where its results go."""
+
+    take: Take
+    rig_path: Path
+    folders: TakeFolders
+
+    @property
+    def label(self) -> str:
+        """Session and take, as people tell takes apart."""
+        root = self.take.session_root
+        return self.take.name if root is None else f"{root.resolve().name}/{self.take.name}"
+
+
+@dataclass(frozen=True)
+class TakeResult:
+    """What became of a take. `ran` are the stages that had to run; `figures` the numbers that tell whether it is good.
+
+    `notes` are sentences about what the user should know: damaged frames, views left out, parts never seen.
+    """
+
+    take: str
+    files: tuple[Path, ...]
+    report_path: Path
+    ran: tuple[str, ...]
+    seconds: float
+    figures: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A take that can be run: the rig in the pixels of its videos, one frame rate, what is odd about them."""
+
+    rig: Rig
+    fps: float
+    infos: Mapping[str, VideoInfo]
+    notes: tuple[str, ...]
+
+
+def prepare(job: TakeJob, config: PipelineConfig) -> Prepared:
+    """Check that videos, or imported 2D results, and calibration belong together. Raises a sentence where not."""
+    rig = read_calibration(job.rig_path)
+    take = job.take
+    if take.videos:
+        videos = probe_take(take)
+        fitted, report = fit_rig_to_videos(rig, videos.infos, config.video)
+        return Prepared(fitted, videos.fps, videos.infos, (*videos.notes, *report.sentences, *_few(fitted)))
+    if take.fps is None:
+        raise InputError(
+            "2D results without videos do not say how many frames a second they have",
+            where=take.root,
+            remedy='Write "[take]\\nfps = 30" in take.toml there.',
+        )
+    named, renamed, unused = rig_of_cameras(rig, take.cameras, config.video.names)
+    report = VideoFitReport(renamed=renamed, adapted={}, unused=unused)
+    return Prepared(named, take.fps, {}, (*take.notes, *report.sentences, *_few(named)))
+
+
+def _few(cameras: Rig) -> tuple[str, ...]:
+    if len(cameras) > 2:
+        return ()
+    return ("two cameras only: what one does not see is lost, and no third can tell which of them is wrong",)
+
+
+def process_take(
+    job: TakeJob,
+    config: PipelineConfig,
+    *,
+    threads: int = 0,
+    force: bool = False,
+    observer: Observer | None = None,
+) -> TakeResult:
+    """Run what has to be run, from videos (or imported 2D results) to files.
+
+    `threads` = 0 uses every core; it does not change the results. `force` runs every stage again.
+    """
+    start = time.perf_counter()
+    prepared = prepare(job, config)
+    remove_leftovers(job.folders.derived, job.folders.export)
+    run = _Run(job, prepared, config, threads, observer or SilentObserver())
+    stages = run.stages()
+    if force:
+        forget_parts(job.folders.derived)
+        for stage in stages:
+            stage.report_path.unlink(missing_ok=True)
+    names = _get(stages, job.take)
+    forget_parts(job.folders.derived)
+    reports = {stage.name: stage.report() for stage in stages}
+    result = TakeResult(
+        take=job.take.name,
+        files=tuple(job.folders.export / name for name in names),
+        report_path=job.folders.export / f"{job.take.name}_report.json",
+        ran=tuple(stage.name for stage in stages if stage.ran),
+        seconds=time.perf_counter() - start,
+        figures=key_figures(reports, n_cameras=len(prepared.rig), fps=prepared.fps),
+        notes=(*prepared.notes, *told_by(reports)),
+    )
+    if result.ran or not result.report_path.is_file():
+        write_take_report(
+            result.report_path,
+            take=result.take,
+            files=names,
+            figures=result.figures,
+            notes=result.notes,
+            reports=reports,
+        )
+    return result
+
+
+def _get(stages: Sequence[CachedStage[Any]], take: Take) -> list[str]:
+    """What the last stage made, with the reports of all. Stages know no files: their complaints get the take's name."""
+    try:
+        for stage in stages:
+            if not stage.is_reported():
+                stage.get()
+        return stages[-1].get()
+    except InputError as error:
+        if error.where is not None:
+            raise
+        raise type(error)(error.what, where=take.root, remedy=error.remedy) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One run of one take: builds the chain of its stages, each with the key of all that goes into it."""
+
+    job: TakeJob
+    prepared: Prepared
+    config: PipelineConfig
+    threads: int
+    observer: Observer
+
+    def stages(self) -> list[CachedStage[Any]]:
+        """From the first to the last; getting the last one's value runs what has to be run."""
+        rig, fps, config = self.prepared.rig, self.prepared.fps, self.config
+        space = combine(rig_key(rig), repr(fps))
+        inputs = combine(self._input_key(), source_key("mocap.segmented_detection"))
+        detected = self._stage("detect", DETECTIONS, lambda _: self._detect(detected.key), None, inputs)
+        associated = self._stage(
+            "associate", KEYPOINTS_2D, lambda found: associate(found, rig, config.associate, fps=fps), detected, space
+        )
+        triangulated = self._stage(
+            "triangulate", KEYPOINTS_3D, lambda points: triangulate(points, rig, config.triangulate), associated
+        )
+        smoothed = self._stage("smooth", KEYPOINTS_3D, lambda points: smooth(points, config.smooth), triangulated)
+        solved = self._stage("solve", MOTIONS, lambda points: solve(points, load_skeleton(), config.solve), smoothed)
+        files, name = exported_files(self.job.folders.export), self.job.take.name
+        exported = self._stage("export", files, self._export, solved, name)
+        return [detected, associated, triangulated, smoothed, solved, exported]
+
+    def _stage(
+        self,
+        name: str,
+        codec: Codec[Any],
+        make: Callable[[Any], tuple[Any, Report]],
+        parent: CachedStage[Any] | None,
+        inputs: str = "",
+    ) -> CachedStage[Any]:
+        values = config_key(getattr(self.config, name))
+        above = parent.key if parent is not None else ""
+        key = combine(name, above, inputs, values, source_key(f"mocap.stages.{name}"))
+        path = self.job.folders.derived / (f"{name}.h5" if name != "export" else "export.manifest")
+        return CachedStage(name, key, path, codec, make, self.observer, parent)
+
+    def _input_key(self) -> str:
+        take, imported = self.job.take, self.config.detect.detector == "imported"
+        files = dict(take.videos)
+        if take.detections is not None and (imported or not files):
+            files["detections/"] = take.detections
+        content = files_key(files, self.job.folders.derived / "inputs.json")
+        return combine(content, json.dumps(dict(take.rotations), sort_keys=True), *take.cameras)
+
+    def _detect(self, key: str) -> tuple[Detections2D, Report]:
+        return detect_in_segments(
+            self.job.take,
+            self.config.detect,
+            store=SegmentStore(self.job.folders.derived, key),
+            infos=self.prepared.infos,
+            threads=self.threads,
+            progress=lambda done, total: self.observer.progressed("detect", done, total),
+        )
+
+    def _export(self, motions: tuple[Motion, ...]) -> tuple[list[str], Report]:
+        paths, report = export(motions, self.job.folders.export, self.job.take.name, self.config.export)
+        return [path.name for path in paths], report

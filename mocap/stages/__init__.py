@@ -1,0 +1,1 @@
+"""Verbs: each module one frozen Config, one function, one Report."""

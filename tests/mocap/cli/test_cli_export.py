@@ -1,0 +1,111 @@
+"""`mocap export` as a user meets it."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mocap.cli import export
+from mocap.cli.console import explained
+from mocap.io.artefacts import save_motions
+from mocap.io.bvh import BvhConfig, joint_positions, read_bvh, write_bvh
+from motion_worlds import marching_person
+
+app = typer.Typer()
+app.command("export")(explained(export.command))
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200"})
+
+
+@pytest.fixture
+def solved(tmp_path):
+    path = tmp_path / "takes" / "walk" / "derived" / "solve.h5"
+    save_motions([marching_person(n_frames=6)], path)
+    return path
+
+
+def test_a_solved_take_into_a_folder_and_into_a_file(solved, tmp_path):
+    done = run(solved, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "walk.bvh  6 frames at 59.94/s, 22 joints" in done.stdout
+    assert run(solved, "-o", tmp_path / "dance.bvh", "--unit", "m").exit_code == 0
+    walk, dance = read_bvh(tmp_path / "out" / "walk.bvh"), read_bvh(tmp_path / "dance.bvh")
+    assert joint_positions(walk) / 100 == pytest.approx(joint_positions(dance), abs=1e-6)
+
+
+def test_json_for_machines(solved, tmp_path):
+    done = run(solved, "-o", tmp_path, "--json", "--fps", "30")
+    report = json.loads(done.stdout)
+    assert report["paths"] == [str(tmp_path / "walk.bvh")]
+    assert report["files"][0]["fps"] == 30
+
+
+def test_a_bvh_is_read_with_its_axes_guessed_aloud(tmp_path):
+    write_bvh(marching_person(n_frames=4), tmp_path / "in.bvh", BvhConfig(up="z", unit="in"))
+    done = run(tmp_path / "in.bvh", "-o", tmp_path / "out.bvh")
+    assert done.exit_code == 0, done.output
+    assert "in.bvh: Z is up: the head is over the feet along it; the hips reach 37.83 units" in done.stderr
+    assert "0.96 m if these are in (guessed)." in done.stderr
+    expected = tmp_path / "expected.bvh"
+    write_bvh(marching_person(n_frames=4), expected)
+    assert joint_positions(read_bvh(tmp_path / "out.bvh")) == pytest.approx(
+        joint_positions(read_bvh(expected)), abs=1e-4
+    )
+
+
+def test_stated_axes_and_unit_are_not_guessed(tmp_path):
+    write_bvh(marching_person(n_frames=4), tmp_path / "in.bvh", BvhConfig(up="z", unit="in"))
+    done = run(tmp_path / "in.bvh", "-o", tmp_path / "out.bvh", "--from-up", "z", "--from-unit", "0.0254")
+    assert (done.exit_code, done.stderr) == (0, "")
+
+
+def test_two_people_need_a_folder(tmp_path):
+    save_motions([marching_person(n_frames=3, person=name) for name in ("ann", "bob")], tmp_path / "duo.h5")
+    done = run(tmp_path / "duo.h5", "-o", tmp_path / "duo.bvh")
+    assert done.exit_code == 2
+    assert "is one file for 2 people (ann, bob). Give a folder with -o." in done.stderr
+    assert run(tmp_path / "duo.h5", "-o", tmp_path / "out").exit_code == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["duo_ann.bvh", "duo_bob.bvh"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--to", "doc"], "--to: no export format 'doc'; there are bvh"),
+        (["--up", "x"], "--up: should be 'y' or 'z' (got 'x')"),
+        (["--unit", "ft"], "--unit: should be 'm', 'cm', 'mm' or 'in' (got 'ft')"),
+        (["--rotation-order", "XYX"], "--rotation-order: should be 'XYZ'"),
+        (["--fps", "0"], "--fps: should be greater than 0 (got 0.0)"),
+        (["--from-up", "y"], "is not a .bvh: its axes and unit are known. Drop --from-up, --from-unit."),
+    ],
+)
+def test_options_that_cannot_be(solved, tmp_path, arguments, sentence):
+    done = run(solved, "-o", tmp_path / "out", *arguments)
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_that_cannot_be(tmp_path):
+    (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT\n")
+    for name, sentence in [
+        ("none.h5", "none.h5: no such file"),
+        ("walk.mp4", "motions are read from .h5 and .bvh, not from .mp4"),
+        ("bad.bvh", "bad.bvh:3: expected the name of a joint, found 'the end of the hierarchy'"),
+    ]:
+        done = run(tmp_path / name, "-o", tmp_path / "out")
+        assert (done.exit_code, sentence in done.stderr) == (2, True), done.stderr
+    write_bvh(marching_person(n_frames=4), tmp_path / "in.bvh")
+    for option, value, sentence in [
+        ("--from-up", "x", "--from-up: no up axis 'x'; there are y, z"),
+        ("--from-unit", "ft", "--from-unit: no unit 'ft'; there are m, cm, mm, in. Or give metres a unit, e.g. 0.01."),
+        ("--from-unit", "-1", "--from-unit: -1.0 metres a unit is not a scale"),
+    ]:
+        done = run(tmp_path / "in.bvh", "-o", tmp_path / "out", option, value)
+        assert (done.exit_code, sentence in done.stderr) == (2, True), done.stderr
+    done = run(tmp_path / "in.bvh", "-o", tmp_path / "out.fbx")
+    assert done.exit_code == 2
+    assert "out.fbx: no export format has the suffix .fbx; there are .bvh" in done.stderr
