@@ -70,11 +70,15 @@ def start_mocap(*arguments: object, log: Path, cwd: Path | None = None) -> subpr
         )
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float = 120.0, while_running: subprocess.Popen[str]) -> None:
+def wait_for(
+    condition: Callable[[], bool], *, seconds: float = 120.0, while_running: subprocess.Popen[str] | None = None
+) -> None:
     """Until `condition` holds; fails when the process ends before, or when it takes too long."""
     end = time.monotonic() + seconds
     while not condition():
-        assert while_running.poll() is None, f"the command ended with {while_running.returncode}"
+        assert while_running is None or while_running.poll() is None, (
+            f"the command ended with {while_running.returncode}"
+        )
         assert time.monotonic() < end, f"nothing happened in {seconds} s"
         time.sleep(0.02)
 
