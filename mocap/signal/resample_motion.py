@@ -27,15 +27,24 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
     # 1e-9 frames of slack, so that 2 s at 60/s sampled at 30/s keeps its last frame in spite of rounding.
     last = motion.n_frames - 1
     n_frames = int(np.floor(last * fps / motion.fps + 1e-9)) + 1
-    at = np.clip(np.arange(n_frames) * (motion.fps / fps), 0, last)
+    rotations, translation = poses_at(motion, np.arange(n_frames) / fps)
+    return replace(motion, root_translation=translation, local_rotations=rotations, fps=fps)
+
+
+def poses_at(
+    motion: Motion, time_s: Float[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "N J 4"], Float[np.ndarray, "N 3"]]:
+    """Local rotations and root translation at any moments (seconds since the first frame); held before and after."""
+    last = motion.n_frames - 1
+    if last == 0:
+        return np.repeat(motion.local_rotations, len(time_s), 0), np.repeat(motion.root_translation, len(time_s), 0)
+    at = np.clip(time_s * motion.fps, 0, last)
     before = np.minimum(at.astype(np.int64), last - 1)
     fraction = (at - before)[:, None]
     translation, rotations = motion.root_translation, motion.local_rotations
-    return replace(
-        motion,
-        root_translation=translation[before] * (1 - fraction) + translation[before + 1] * fraction,
-        local_rotations=_slerp(rotations[before], rotations[before + 1], fraction[..., None]),
-        fps=fps,
+    return (
+        _slerp(rotations[before], rotations[before + 1], fraction[..., None]),
+        translation[before] * (1 - fraction) + translation[before + 1] * fraction,
     )
 
 

@@ -1,6 +1,6 @@
 """An import may only point to the left:
 
-calibration → core → geometry | signal → io | capture | models | synthetic → stages
+calibration → core → geometry | signal → io | models → synthetic → capture → stages
 → pipeline | training | evaluation → cli
 
 Modules that lie directly in `mocap` are the pipeline's.
@@ -19,7 +19,9 @@ LAYERS = (
     {"calibration"},
     {"mocap.core"},
     {"mocap.geometry", "mocap.signal"},
-    {"mocap.io", "mocap.capture", "mocap.models", "mocap.synthetic"},
+    {"mocap.io", "mocap.models"},
+    {"mocap.synthetic"},
+    {"mocap.capture"},
     {"mocap.stages"},
     {"mocap.pipeline", "mocap.training", "mocap.evaluation"},
     {"mocap.cli"},
