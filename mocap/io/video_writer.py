@@ -1,16 +1,18 @@
-"""Video out: H.264 in MP4 or MKV with exact frame times; the file appears when it is complete."""
+"""Video out: H.264 in MP4 or MKV with exact frame times, and sound; the file appears when it is complete."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from pydantic import Field
 
 from mocap.core.config import Config
@@ -38,16 +40,32 @@ class VideoWriterConfig(Config):
     threads: int = Field(default=0, ge=0)
 
 
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A mono track in [-1, 1] that starts with the video (its time 0)."""
+
+    samples: Float32[np.ndarray, "N"]
+    rate_hz: int = 48_000
+
+
 class VideoWriter:
     """Takes RGB pictures one by one. Leaving the block finishes the file; leaving it by an error removes it."""
 
     def __init__(
-        self, path: str | Path, size: tuple[int, int], fps: float, config: VideoWriterConfig | None = None
+        self,
+        path: str | Path,
+        size: tuple[int, int],
+        fps: float,
+        config: VideoWriterConfig | None = None,
+        *,
+        sound: Sound | None = None,
     ) -> None:
         self.path = Path(path)
         self._size = size
         self._fps = fps
         self._config = config or VideoWriterConfig()
+        self._sound = sound
+        self._n_heard = 0
         self._partial = self.path.with_name(f".{self.path.stem}.part{self.path.suffix}")
         self._n_written = 0
         self._last_tick = -1
@@ -59,6 +77,7 @@ class VideoWriter:
         self._container = av.open(str(self._partial), "w")
         try:
             self._stream = self._add_stream()
+            self._audio = self._add_audio() if self._sound is not None else None
         except BaseException:
             self._abandon()
             raise
@@ -72,6 +91,7 @@ class VideoWriter:
             return
         try:
             self._container.mux(self._stream.encode(None))
+            self._hear_until(None)
             self._container.close()
         except BaseException:
             self._abandon()
@@ -88,6 +108,7 @@ class VideoWriter:
             raise VideoError(f"frame {self._n_written} does not show after the one before it", where=self.path)
         frame.pts, frame.time_base = tick, Fraction(1, CLOCK_HZ)
         self._container.mux(self._stream.encode(frame))
+        self._hear_until(tick / CLOCK_HZ)
         self._last_tick = tick
         self._n_written += 1
 
@@ -106,6 +127,28 @@ class VideoWriter:
         if config.rotation:
             stream.set_display_rotation(-config.rotation)  # FFmpeg counts counter-clockwise
         return stream
+
+    def _add_audio(self) -> av.AudioStream:
+        assert self._sound is not None
+        stream = self._container.add_stream("aac", rate=self._sound.rate_hz)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"
+        return stream
+
+    def _hear_until(self, time_s: float | None) -> None:
+        """Write the sound up to a moment, so that both tracks lie side by side in the file; None: all of it."""
+        if self._sound is None or self._audio is None:
+            return
+        samples, rate = self._sound.samples, self._sound.rate_hz
+        end = len(samples) if time_s is None else min(len(samples), round(time_s * rate))
+        if end > self._n_heard:
+            block = np.ascontiguousarray(samples[None, self._n_heard : end])
+            frame = AudioFrame.from_ndarray(block, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, self._n_heard, Fraction(1, rate)
+            self._container.mux(self._audio.encode(frame))
+            self._n_heard = end
+        if time_s is None:
+            self._container.mux(self._audio.encode(None))
 
     def _abandon(self) -> None:
         try:
