@@ -7,11 +7,9 @@ a 2D network does, somebody walks by in one of them. No videos: what the cameras
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +20,7 @@ from calibration.synthetic import camera_looking_at
 from mocap.core.keypoints import KeypointSet, load_keypoint_set
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition, load_skeleton
+from mocap.io.mmpose_json import mmpose_instance, mmpose_text
 from mocap.synthetic.body_points import keypoints_on_body
 from mocap.synthetic.gait import joint_poses, walk_and_reach
 from mocap.synthetic.observation import ObservationConfig, observe, trunk_of
@@ -114,37 +113,13 @@ def reported_person(
     return observe(points, trunk, camera, fps=FPS, rng=rng, config=ObservationConfig())
 
 
-def instance(xy: Float[np.ndarray, "K 2"], confidence: Float[np.ndarray, "K"], track: int) -> dict[str, Any]:
-    """One person in one frame, as MMPose writes it; what was not reported is (0, 0) with score 0."""
-    low, high = np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)
-    return {
-        "keypoints": np.nan_to_num(xy).round(2).tolist(),
-        "keypoint_scores": confidence.round(3).tolist(),
-        "bbox": [np.concatenate([low, high]).round(1).tolist()],
-        "bbox_score": round(float(confidence[confidence > 0].mean()), 3),
-        "track_id": track,
-    }
-
-
 def detections_text(people: list[tuple[np.ndarray, np.ndarray]], keypoint_set: KeypointSet) -> str:
-    """One camera's results: a line a frame, the bystander first, since nothing says who matters."""
-    meta = {
-        "dataset_name": "synthetic",
-        "keypoint_id2name": {str(i): name for i, name in enumerate(keypoint_set.names)},
-        "skeleton_links": keypoint_set.edge_indices.tolist(),
-    }
-    lines = []
+    """One camera's results: the bystander first, since nothing says who matters."""
+    frames = []
     for frame in range(len(people[0][0])):
         seen = [(xy[frame], confidence[frame], track) for track, (xy, confidence) in enumerate(people)]
-        instances = [instance(*person) for person in reversed(seen) if (person[1] > 0).sum() >= 5]
-        lines.append(json.dumps({"frame_id": frame, "instances": instances}, separators=(",", ":")))
-    return (
-        '{"meta_info":'
-        + json.dumps(meta, separators=(",", ":"))
-        + ',\n"instance_info":[\n'
-        + ",\n".join(lines)
-        + "\n]}\n"
-    )
+        frames.append([mmpose_instance(*person) for person in reversed(seen) if (person[1] > 0).sum() >= 5])
+    return mmpose_text(frames, keypoint_set, "synthetic")
 
 
 def save_truth(path: Path, motion: Motion, keypoints: Float[np.ndarray, "T K 3"], keypoint_set: KeypointSet) -> None:

@@ -1,7 +1,7 @@
 """`truth.npz`: what really happened in a synthetic take, readable with `numpy.load` alone (no pickles).
 
-Units are in the names: metres, seconds, pixels; quaternions are wxyz. T frames of the scene, P people, J joints, K keypoints,
-C cameras, F frames of one camera.
+Units are in the names: metres, seconds, pixels; quaternions are wxyz. T frames of the scene, P people, J joints,
+K keypoints, C cameras, F frames of one camera.
 
 | key | shape | content |
 |---|---|---|

@@ -26,10 +26,10 @@ def heard(
     rate_hz: int,
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, "N"]:
-    """Mono sound in [-1, 1], sample n at n / rate_hz seconds. Times are when the palms meet, distances to the camera."""
+    """Mono sound in [-1, 1], sample n at n / rate_hz seconds. Times: when the palms meet; distances: to the camera."""
     n = round(seconds * rate_hz)
     # A room's noise falls off with frequency: white noise through a first-order low-pass.
-    sound = HUM * lfilter([0.05], [1.0, -0.95], rng.standard_normal(n)) * np.sqrt((1 + 0.95) / (1 - 0.95)) / 2
+    sound = 3 * HUM * np.asarray(lfilter([0.05], [1.0, -0.95], rng.standard_normal(n)))
     for time, distance in zip(clap_times_s, distances_m, strict=True):
         start = round((time + distance / SPEED_M_PER_S) * rate_hz)
         if 0 <= start < n:
