@@ -32,6 +32,8 @@ The second time each of them starts at once.
 MISSING_LIBRARY = """\
 A library of the system is missing. On Debian and Ubuntu, install these and run this again:
   sudo apt install libgl1 libglib2.0-0
+For the synthetic sessions (extra synth, and so `test`) also:
+  sudo apt install libusb-1.0-0
 For `blender` also:
   sudo apt install libsm6 libxi6 libxrender1 libxfixes3 libxkbcommon0 libxt6 libopengl0"""
 
@@ -80,7 +82,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         help="build of torch: cpu (at first), default (what the package index offers), cuda; kept until named again",
     )
     parser.add_argument(
-        "--extra", action="append", default=[], metavar="NAME", help="install this extra too: dev, synth, smpl, all"
+        "--extra", action="append", default=[], metavar="NAME", help="install this extra too: dev, synth, plots, smpl, all"
     )
     parser.add_argument("--recreate", action="store_true", help="make the environment anew")
     options, rest = parser.parse_known_args(arguments)
@@ -104,7 +106,7 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _test(options: argparse.Namespace, pytest_arguments: list[str]) -> int:
-    env = ensure_project(options, extras=("dev",))
+    env = ensure_project(options, extras=("dev", "plots", "synth"))
     return _call(env.python, "-m", "pytest", *pytest_arguments)
 
 
