@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from pydantic import Field, model_validator
 
 from mocap.core.config import Config
@@ -77,7 +75,7 @@ class DetectorErrors(Config):
     confidence_spread: float = NotNegative
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _possible(self) -> DetectorErrors:
         if 0 < self.tail_dof <= 2:
             raise ValueError(f"tail_dof = {self.tail_dof:g} has no standard deviation; give more than 2, or 0")
         if not 0 <= self.stray_reach[0] <= self.stray_reach[1]:
