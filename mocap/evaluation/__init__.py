@@ -1,0 +1,20 @@
+"""How far a result is from the truth: pure functions on arrays, numpy only, no files and no pictures.
+
+Positions go in as metres in the world, missing points as NaN; figures come out in the unit that their name ends with.
+Every figure says over how many points it was taken (`Distribution.n`) and how many the prediction lacks (`.missing`).
+
+| module | judges |
+|---|---|
+| `distribution` | what every figure consists of: n, missing, mean, median, p90, p95, max |
+| `alignment` | similarity, rigid, scale-only and root alignment, per frame or one transform for a whole take |
+| `pose_metrics` | MPJPE (absolute, root-aligned, N-, PA-, whole take), per joint and frame, PCK, AUC, swapped sides |
+| `angle_metrics` | rotations of joints, anatomical angles and limb directions from points |
+| `motion_metrics` | velocity, acceleration, jitter, bone lengths |
+| `contact_metrics` | feet: skating, sliding, penetration and floating; contacts found in a true motion |
+| `people_metrics` | several people: precision and recall, AP, identities (MOTA, IDF1) |
+| `limb_metrics` | PCP of Shelf and Campus |
+| `image_metrics` | pixels, PCKh, PCK, OKS and its AP |
+| `rig_metrics` | a calibrated rig against the true one |
+| `sync_metrics` | clocks of cameras |
+| `protocols` | published protocols by name: Human3.6M, CMU Panoptic, Shelf, Campus, MPI-INF-3DHP |
+"""
