@@ -67,7 +67,7 @@ def views_of(
     keypoint_set: KeypointSet,
     *,
     fps: float,
-    visibility: Integer[np.ndarray, "T P C K"] | None = None,
+    visibility: Integer[np.ndarray, "_ _ _ _"] | None = None,
 ) -> TrueViews:
     """Exact views of keypoints (m, NaN for unknown ones). Without `visibility` all that is in the picture is seen."""
     if points.shape[2] != len(keypoint_set):
