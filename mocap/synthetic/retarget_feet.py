@@ -1,0 +1,251 @@
+"""Feet on the floor: where they stand they neither slide, float nor sink, and the legs are bent to fit.
+
+The feet follow the source's (scaled by the leg's length) plus a small shift that changes in time. Three wishes are
+weighed by least squares: a point of the sole that carries stays where it is, the shift is small, it changes smoothly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.linalg import solveh_banded
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+
+from mocap.core.skeleton import SkeletonDefinition
+from mocap.synthetic.posing import rest_joints
+from mocap.synthetic.retarget_pose import Turns, arc, unit
+from mocap.synthetic.retarget_source import SIDES, HumanSource
+
+STILL_M_S = (0.15, 0.40)
+"""A sole point slower than the first carries for sure, one faster than the second does not. Noise of optical capture
+is under 0.1 m/s, a walking foot swings at 2 to 4."""
+LOW_M = (0.025, 0.060)
+"""The same of its height over the floor."""
+SPEED_SMOOTHING_S = 0.02
+SLIDING_SD_M_S, SHIFT_SD_M, ACCELERATION_SD_M_S2 = 0.003, 0.10, 3.0
+HEIGHT_SD_M = 0.005
+STANDING_HEIGHT_M = 0.04
+"""An ankle stands that is no higher than this over its lowest (2 % of the frames aside)."""
+STRETCH = 0.9995
+"""The longest a leg may be, of thigh and shin: at 1 the knee has no direction and its speed no bound."""
+DROP_SMOOTHING_S = 0.1
+POLE_BIAS = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Soles:
+    """Points under both feet: joint, and offset in its frame (m) so that it lies on the floor in the T-pose."""
+
+    points: tuple[tuple[str, Float[np.ndarray, "3"]], ...]
+    toe_offset: dict[str, Float[np.ndarray, "3"]]
+
+    def paths(self, side: str, ankle: Float[np.ndarray, "T 3"], turns: Turns) -> Float[np.ndarray, "T P 3"]:
+        """Heel, ball and toe tip of one foot, given where its ankle is."""
+        paths = []
+        for joint, offset in self.points:
+            if joint.startswith(side):
+                base = ankle
+                if joint.endswith("ToeBase"):
+                    base = ankle + turns[side + "Foot"] @ self.toe_offset[side]
+                paths.append(base + turns[joint] @ offset)
+        return np.stack(paths, axis=1)
+
+
+def soles_of(skeleton: SkeletonDefinition) -> Soles:
+    """Heel (0.4 of ankle to ball behind the ankle), ball and toe tip."""
+    rest = rest_joints(skeleton)
+    points, toe_offset = [], {}
+    for side in SIDES:
+        foot, toe = skeleton.index(f"{side}Foot"), skeleton.index(f"{side}ToeBase")
+        ball = skeleton.rest_offsets[toe]
+        tip = np.nan_to_num(skeleton.tips[toe])
+        toe_offset[side] = np.array(ball)
+        points += [
+            (f"{side}Foot", np.array([0.0, -0.4 * ball[1], -rest[foot, 2]])),
+            (f"{side}ToeBase", np.array([0.0, 0.0, -rest[toe, 2]])),
+            (f"{side}ToeBase", np.array([tip[0], tip[1], -rest[toe, 2]])),
+        ]
+    return Soles(tuple(points), toe_offset)
+
+
+def standing_feet(source: HumanSource) -> Bool[np.ndarray, "T 2"]:
+    """Whether each foot stands still, low and whole: ankle and toes at once. The source is in metres."""
+    columns = []
+    for side in SIDES:
+        nodes = [source.roles[side + part] for part in ("Foot", "Toe") if side + part in source.roles]
+        speed = np.max([_speed(source.positions[:, node], source.fps) for node in nodes], axis=0)
+        height = source.place(side + "Foot")[:, 2]
+        columns.append((speed < STILL_M_S[0]) & (height < np.percentile(height, 2) + STANDING_HEIGHT_M))
+    return np.stack(columns, axis=-1)
+
+
+def _speed(path: Float[np.ndarray, "T 3"], fps: float) -> Float[np.ndarray, "T"]:
+    if len(path) < 2:
+        return np.zeros(len(path))
+    smooth = gaussian_filter1d(path, SPEED_SMOOTHING_S * fps, axis=0, mode="nearest")
+    return np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps
+
+
+def floor_shift(source: HumanSource, soles: Soles, turns: Turns, standing: Bool[np.ndarray, "T 2"]) -> float:
+    """What to add to the source's heights so that its standing soles are on the floor, m."""
+    lowest = np.stack([soles.paths(s, source.place(s + "Foot"), turns)[..., 2].min(axis=1) for s in SIDES], axis=-1)
+    if standing.any():
+        return -float(np.median(lowest[standing]))
+    return -float(np.percentile(lowest.min(axis=1), 5))
+
+
+def carrying(paths: Float[np.ndarray, "T P 3"], fps: float) -> Float[np.ndarray, "T P"]:
+    """How surely each sole point carries, 0 to 1: slow and low."""
+    speed = np.stack([_speed(paths[:, point], fps) for point in range(paths.shape[1])], axis=-1)
+    return _falling(speed, STILL_M_S) * _falling(paths[..., 2], LOW_M)
+
+
+def _falling(values: Float[np.ndarray, "*b"], bounds: tuple[float, float]) -> Float[np.ndarray, "*b"]:
+    x = np.clip((bounds[1] - values) / (bounds[1] - bounds[0]), 0.0, 1.0)
+    return x * x * (3 - 2 * x)
+
+
+def planted_ankle(
+    soles: Soles, side: str, ankle: Float[np.ndarray, "T 3"], turns: Turns, fps: float
+) -> tuple[Float[np.ndarray, "T 3"], Float[np.ndarray, "T"]]:
+    """The shift of one ankle that keeps carrying points where they are, on the floor; and whether the foot carries."""
+    paths = soles.paths(side, ankle, turns)
+    carries = carrying(paths, fps)
+    foot = carries.max(axis=1)
+    shift = np.zeros_like(ankle)
+    if len(ankle) > 2:
+        share = np.minimum(carries[1:], carries[:-1])
+        total = share.sum(axis=1, keepdims=True)
+        share = share / np.where(total > 0, total, 1.0)
+        velocity = (share[..., None] * np.diff(paths, axis=0)).sum(axis=1) * fps
+        still = np.minimum(foot[1:], foot[:-1])
+        shift[:, :2] = _least_squares(fps, -velocity[:, :2], still, np.zeros((len(ankle), 2)), np.zeros(len(ankle)))
+    height = -paths[..., 2].min(axis=1)
+    if len(ankle) > 2:
+        nothing = np.zeros((len(ankle) - 1, 1))
+        shift[:, 2] = _least_squares(fps, nothing, nothing[:, 0], height[:, None], foot**2)[:, 0]
+    shift[:, 2] = np.maximum(shift[:, 2], height)
+    return shift, foot
+
+
+def _least_squares(
+    fps: float,
+    velocity: Float[np.ndarray, "t n"],
+    velocity_weight: Float[np.ndarray, "t"],
+    value: Float[np.ndarray, "T n"],
+    value_weight: Float[np.ndarray, "T"],
+) -> Float[np.ndarray, "T n"]:
+    """The curve c with c' near `velocity` and c near `value` where these weigh (0 to 1), small and smooth elsewhere.
+
+    Three diagonals on either side of a positive definite matrix: linear in the number of frames.
+    """
+    n = len(value)
+    upper = np.zeros((3, n))
+    right = np.zeros_like(value)
+    upper[2] += 1 / SHIFT_SD_M**2 + value_weight / HEIGHT_SD_M**2
+    right += (value_weight / HEIGHT_SD_M**2)[:, None] * value
+    w = velocity_weight * (fps / SLIDING_SD_M_S) ** 2
+    upper[2, 1:] += w
+    upper[2, :-1] += w
+    upper[1, 1:] -= w
+    right[1:] += w[:, None] * velocity / fps
+    right[:-1] -= w[:, None] * velocity / fps
+    a = (fps**2 / ACCELERATION_SD_M_S2) ** 2
+    for i, x in enumerate((1.0, -2.0, 1.0)):
+        for j, y in enumerate((1.0, -2.0, 1.0)):
+            if j >= i:
+                upper[2 - (j - i), j : n - 2 + j] += a * x * y
+    return solveh_banded(upper, right)
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Where hips and ankles shall be: hip_centre (T, 3), ankles by side (T, 3), carries by side (T,), m."""
+
+    hip_centre: Float[np.ndarray, "T 3"]
+    ankles: dict[str, Float[np.ndarray, "T 3"]]
+    carries: dict[str, Float[np.ndarray, "T"]]
+
+
+def place_feet(source: HumanSource, soles: Soles, turns: Turns, standing: Bool[np.ndarray, "T 2"]) -> Placed:
+    """Ankles that stand where they stand; the hips go along with the mean of both shifts."""
+    down = np.array([0.0, 0.0, floor_shift(source, soles, turns, standing)])
+    ankles, carries, shifts = {}, {}, []
+    for side in SIDES:
+        ankle = source.place(side + "Foot") + down
+        shift, carries[side] = planted_ankle(soles, side, ankle, turns, source.fps)
+        ankles[side] = ankle + shift
+        shifts.append(shift)
+    common = np.mean(shifts, axis=0)
+    if source.n_frames > 2:
+        common[:, 2] = gaussian_filter1d(common[:, 2], DROP_SMOOTHING_S * source.fps, mode="nearest")
+    return Placed(source.hip_centre + down + common, ankles, carries)
+
+
+def lowered(placed: Placed, skeleton: SkeletonDefinition, turns: Turns, fps: float) -> Placed:
+    """Hips brought down, smoothly, where a carrying foot is out of the leg's reach."""
+    drop = np.zeros(len(placed.hip_centre))
+    for side, ankle in placed.ankles.items():
+        reach = STRETCH * sum(leg_lengths(skeleton, side))
+        leg = hip_joint(placed.hip_centre, skeleton, side, turns) - ankle
+        allowed = np.sqrt(np.maximum(reach**2 - (leg[:, :2] ** 2).sum(axis=1), 0.0))
+        drop = np.maximum(drop, placed.carries[side] * np.maximum(leg[:, 2] - allowed, 0.0))
+    size = DROP_SMOOTHING_S * fps
+    if len(drop) > 2 and drop.max() > 0:
+        drop = gaussian_filter1d(maximum_filter1d(drop, 2 * round(2 * size) + 1), size, mode="nearest")
+    hips = placed.hip_centre - drop[:, None] * [0.0, 0.0, 1.0]
+    return Placed(hips, placed.ankles, placed.carries)
+
+
+def leg_lengths(skeleton: SkeletonDefinition, side: str) -> tuple[float, float]:
+    """Thigh and shin, m."""
+    thigh, shin = (np.linalg.norm(skeleton.rest_offsets[skeleton.index(side + name)]) for name in ("Leg", "Foot"))
+    return float(thigh), float(shin)
+
+
+def hip_offset(skeleton: SkeletonDefinition) -> Float[np.ndarray, "3"]:
+    """Midway between the hips from the root joint, in the root's axes, m."""
+    return skeleton.rest_offsets[[skeleton.index(side + "UpLeg") for side in SIDES]].mean(axis=0)
+
+
+def hip_joint(
+    hip_centre: Float[np.ndarray, "T 3"], skeleton: SkeletonDefinition, side: str, turns: Turns
+) -> Float[np.ndarray, "T 3"]:
+    """One hip, given where the middle of both is."""
+    offset = skeleton.rest_offsets[skeleton.index(side + "UpLeg")] - hip_offset(skeleton)
+    return hip_centre + turns["Hips"] @ offset
+
+
+def bend_legs(placed: Placed, skeleton: SkeletonDefinition, turns: Turns) -> Turns:
+    """Thighs and shins turned so that the ankles are where they shall be, knees to the side they were bent to."""
+    turns = dict(turns)
+    for side, ankle in placed.ankles.items():
+        lengths = leg_lengths(skeleton, side)
+        bones = [unit(skeleton.rest_offsets[skeleton.index(side + name)]) for name in ("Leg", "Foot")]
+        old = [turns[side + "UpLeg"] @ bones[0], turns[side + "Leg"] @ bones[1]]
+        hint = lengths[0] * old[0] - _along(lengths[0] * old[0], lengths[0] * old[0] + lengths[1] * old[1])
+        hint = hint + POLE_BIAS * sum(lengths) * (turns[side + "UpLeg"] @ np.array([0.0, -1.0, 0.0]))
+        thigh, shin = two_bones(ankle - hip_joint(placed.hip_centre, skeleton, side, turns), lengths, hint)
+        turns[side + "UpLeg"] = arc(old[0], thigh) @ turns[side + "UpLeg"]
+        turns[side + "Leg"] = arc(old[1], shin) @ turns[side + "Leg"]
+    return turns
+
+
+def _along(vectors: Float[np.ndarray, "T 3"], axis: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
+    axis = unit(axis)
+    return (vectors * axis).sum(-1, keepdims=True) * axis
+
+
+def two_bones(
+    reach: Float[np.ndarray, "T 3"], lengths: tuple[float, float], hint: Float[np.ndarray, "T 3"]
+) -> tuple[Float[np.ndarray, "T 3"], Float[np.ndarray, "T 3"]]:
+    """Unit directions of two bones that lead along `reach`, bent towards `hint`; stretched where it is too far."""
+    a, b = lengths
+    distance = np.clip(np.linalg.norm(reach, axis=-1), abs(a - b) + 1e-6, STRETCH * (a + b))[:, None]
+    axis = unit(reach)
+    out = unit(hint - _along(hint, reach))
+    cosine = np.clip((a * a + distance**2 - b * b) / (2 * a * distance), -1.0, 1.0)
+    upper = cosine * axis + np.sqrt(1 - cosine**2) * out
+    return upper, unit(distance * axis - a * upper)
