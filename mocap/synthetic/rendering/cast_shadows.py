@@ -1,0 +1,148 @@
+"""The shadows that moving things cast on the room: rays from few pixels, spread over all of them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32
+from scipy.ndimage import maximum_filter1d
+
+from mocap.synthetic.rendering.background import LIFT_M, Spots
+from mocap.synthetic.rendering.illumination import lamp_share, open_share
+from mocap.synthetic.rendering.lights import Lamp, Lighting
+from mocap.synthetic.rendering.raycasting import Scene
+
+CELLS = 96
+"""Cells across the map of a lamp's half-space."""
+APART_M = 0.05
+"""Points of an outline lie this near to each other."""
+CUBE_M = 0.2
+"""Cells of the map of what is near a moving thing."""
+CONTACT_M = 0.6
+"""Reach of the darkening near a moving thing."""
+
+
+class ShadowCatcher:
+    """The background of one camera, ready for shadows."""
+
+    def __init__(self, spots: Spots, lighting: Lighting, *, rays: int) -> None:
+        self._spots, self._lighting, self._rays = spots, lighting, rays
+        self._size = spots.points.shape[:2]
+        self._normals = spots.normals.reshape(-1, 3)
+        self._start = spots.points.reshape(-1, 3) + np.float32(LIFT_M) * self._normals
+        self._share = spots.share.reshape(len(self._start), -1, 3)
+        lit = self._share.max(-1) > 0.004
+        self._lit = [np.flatnonzero(lit[:, kind]) for kind in range(lit.shape[1])]
+        self._maps = [_LampMap(lamp, self._start[mine]) for lamp, mine in zip(lighting.lamps, self._lit, strict=False)]
+        self._cubes = _Cubes(self._start[self._lit[-1]])
+        y, x = np.divmod(np.arange(len(self._start)), self._size[1])
+        self._turn = (y % 3) * 3 + x % 3
+
+    def darken(self, image: Float32[np.ndarray, "H W 3"], things: Scene, outline: Float32[np.ndarray, "n 3"]) -> None:
+        """Takes from the background, in place, the light that the things keep from it. outline: points all over them."""
+        lost = np.zeros((*self._size, 3), dtype=np.float32)
+        for kind, lamp in enumerate(self._lighting.lamps):
+            mine = self._lit[kind][self._maps[kind].behind(outline)]
+            points, normals = self._start[mine], self._normals[mine]
+            share = lamp_share(lamp, points, normals, [things], turn=self._turn[mine], rays=self._rays)
+            open_to = lamp_share(lamp, points, normals, [], turn=self._turn[mine], rays=self._rays)
+            self._spread(lost, kind, mine, (open_to - share) / np.maximum(open_to, 1e-6))
+        mine = self._lit[-1][self._cubes.near(outline)]
+        points, normals = self._start[mine], self._normals[mine]
+        rays = 3 * self._rays
+        free = open_share(points, normals, [things], reach_m=CONTACT_M, turn=self._turn[mine] * 2, rays=rays)
+        self._spread(lost, -1, mine, 1 - free)
+        self._apply(image, lost)
+
+    def _spread(self, lost: np.ndarray, kind: int, mine: np.ndarray, blocked: Float32[np.ndarray, "n"]) -> None:
+        """Adds a loss, smoothed over 3 x 3 spots."""
+        if not len(mine) or not blocked.any():
+            return
+        field = np.zeros(self._size, dtype=np.float32)
+        field.reshape(-1)[mine] = blocked
+        rows, columns = _extent(field, margin=1)
+        smooth = cv2.blur(field[rows, columns], (3, 3), borderType=cv2.BORDER_REPLICATE)
+        lost[rows, columns] += smooth[..., None] * self._spots.share[rows, columns, kind]
+
+    def _apply(self, image: np.ndarray, lost: np.ndarray) -> None:
+        if not lost.any():
+            return
+        rows, columns = _extent(lost[..., 1] + lost[..., 0], margin=1)
+        stride = self._spots.stride
+        low = lost[rows, columns]
+        kept = 1 - cv2.resize(low, (low.shape[1] * stride, low.shape[0] * stride), interpolation=cv2.INTER_LINEAR)
+        part = image[rows.start * stride : rows.stop * stride, columns.start * stride : columns.stop * stride]
+        part *= np.maximum(kept[: part.shape[0], : part.shape[1]], 0)
+
+
+class _LampMap:
+    """Which spots lie behind things as seen from a lamp: a coarse map of its half-space, stereographic."""
+
+    def __init__(self, lamp: Lamp, spots: Float32[np.ndarray, "n 3"]) -> None:
+        self._lamp = lamp
+        self._axes = np.stack(
+            [lamp.across / np.linalg.norm(lamp.across), lamp.down / np.linalg.norm(lamp.down)], axis=1
+        )
+        place, distance = self._place(spots)
+        self._cell = self._cells(place)
+        self._farthest = float(distance.max(initial=1.0))
+
+    def _place(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        way = points - self._lamp.centre
+        distance = np.sqrt(np.einsum("na,na->n", way, way))
+        way = way / np.maximum(distance, 1e-6)[:, None]
+        return (way @ self._axes) / np.maximum(1 + way @ self._lamp.normal, 0.2)[:, None], distance
+
+    def _cells(self, place: np.ndarray) -> np.ndarray:
+        column, row = np.clip((place * 0.48 + 0.5) * CELLS, 0, CELLS - 1).astype(np.int32).T
+        return row * CELLS + column
+
+    def behind(self, outline: Float32[np.ndarray, "n 3"]) -> Bool[np.ndarray, "m"]:
+        """Spots that the things may hide from some part of the lamp."""
+        place, distance = self._place(outline)
+        cells = self._cells(place)
+        distance = np.maximum(distance, 0.1)
+        blur = self._lamp.radius * np.maximum(1 - distance / self._farthest, 0)
+        scale = 0.48 * CELLS * (1 + np.minimum(np.einsum("na,na->n", place, place), 1.5)) / 2
+        radius = np.ceil((APART_M + blur) / distance * scale)
+        hidden = np.zeros((CELLS, CELLS), dtype=np.uint8)
+        for limit, previous in ((2, 0), (4, 2), (7, 4), (12, 7), (24, 12), (CELLS, 24)):
+            here = (radius > previous) & (radius <= limit) if limit < CELLS else radius > previous
+            if here.any():
+                points = np.zeros(CELLS * CELLS, dtype=np.uint8)
+                points[cells[here]] = 1
+                hidden |= cv2.dilate(points.reshape(CELLS, CELLS), np.ones((2 * limit + 1, 2 * limit + 1), np.uint8))
+        return hidden.reshape(-1)[self._cell] > 0
+
+
+class _Cubes:
+    """Which spots are near things: a coarse map of the room."""
+
+    def __init__(self, spots: Float32[np.ndarray, "n 3"]) -> None:
+        margin = CONTACT_M + 2 * CUBE_M
+        self._lower = spots.min(0, initial=0.0) - margin if not len(spots) else spots.min(0) - margin
+        upper = spots.max(0) + margin if len(spots) else self._lower + margin
+        self._shape = tuple(int(n) for n in np.ceil((upper - self._lower) / CUBE_M) + 1)
+        self._cell = self._cells(spots)
+
+    def _cells(self, points: np.ndarray) -> np.ndarray:
+        index = ((points - self._lower) / np.float32(CUBE_M)).astype(np.int32)
+        x, y, z = np.clip(index, 0, np.array(self._shape) - 1).T
+        return (x * self._shape[1] + y) * self._shape[2] + z
+
+    def near(self, outline: Float32[np.ndarray, "n 3"]) -> Bool[np.ndarray, "m"]:
+        """Spots within reach of the outline's points."""
+        full = np.zeros(self._shape, dtype=np.uint8)
+        full.reshape(-1)[self._cells(outline)] = 1
+        for axis in range(3):
+            full = maximum_filter1d(full, 2 * int(np.ceil(CONTACT_M / CUBE_M)) + 1, axis=axis)
+        return full.reshape(-1)[self._cell] > 0
+
+
+def _extent(field: Float32[np.ndarray, "h w"], margin: int) -> tuple[slice, slice]:
+    """Rows and columns that hold something, with a margin."""
+    found = []
+    for axis, size in ((1, field.shape[0]), (0, field.shape[1])):
+        places = np.flatnonzero(field.any(axis=axis))
+        found.append(slice(max(int(places[0]) - margin, 0), min(int(places[-1]) + 1 + margin, size)))
+    return found[0], found[1]

@@ -1,0 +1,140 @@
+"""Lamps and windows as bright rectangles, and the light that comes from everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float32
+
+SAMPLES = 16
+"""Places on a lamp that shadow rays go to: one in each cell of a 4 x 4 grid."""
+NEAREST_M = 0.3
+"""Surfaces get no brighter than at this distance from a lamp; a lamp of a few points would burn spots into its wall."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lamp:
+    """A rectangle that shines to one side.
+
+    centre: m. across, down: half of its sides, m; it shines towards `down x across`. radiance: linear RGB. points: (16, 3)
+    spread over it.
+    """
+
+    centre: Float32[np.ndarray, "3"]
+    across: Float32[np.ndarray, "3"]
+    down: Float32[np.ndarray, "3"]
+    radiance: Float32[np.ndarray, "3"]
+    points: Float32[np.ndarray, "16 3"]
+
+    @property
+    def normal(self) -> Float32[np.ndarray, "3"]:
+        """Where it shines to."""
+        normal = np.cross(self.down, self.across)
+        return normal / np.linalg.norm(normal)
+
+    @property
+    def area(self) -> float:
+        """m²."""
+        return float(4 * np.linalg.norm(self.across) * np.linalg.norm(self.down))
+
+    @property
+    def radius(self) -> float:
+        """Half its diagonal, m."""
+        return float(np.hypot(np.linalg.norm(self.across), np.linalg.norm(self.down)))
+
+    def form_factor(
+        self, points: Float32[np.ndarray, "N 3"], normals: Float32[np.ndarray, "N 3"]
+    ) -> Float32[np.ndarray, "N"]:
+        """Irradiance per radiance of the unblocked lamp: four patches, each as a point."""
+        total = np.zeros(len(points), dtype=np.float32)
+        for a, b in ((-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5)):
+            way = self.centre + np.float32(a) * self.across + np.float32(b) * self.down - points
+            square = np.einsum("na,na->n", way, way)
+            here = np.einsum("na,na->n", way, normals)
+            there = way @ -self.normal
+            both = np.maximum(here, 0) * np.maximum(there, 0)
+            square = np.maximum(square, np.float32(NEAREST_M**2))
+            total += both / (square * square)
+        return total * np.float32(self.area / 4)
+
+    def mirrored(
+        self,
+        points: Float32[np.ndarray, "N 3"],
+        reflected: Float32[np.ndarray, "N 3"],
+        softness: float,
+    ) -> Float32[np.ndarray, "N"]:
+        """Part of the lamp in a mirror direction, 0 to 1, its edges softened by `softness` rad."""
+        normal = self.normal
+        approach = reflected @ -normal
+        with np.errstate(divide="ignore", invalid="ignore"):
+            way = ((points - self.centre) @ normal) / approach
+        towards = (approach > 1e-4) & (way > 0)
+        way = np.where(towards, way, 0).astype(np.float32)
+        offset = points + way[:, None] * reflected - self.centre
+        blur = np.maximum(way * np.float32(softness), 1e-3)
+        part = towards.astype(np.float32)
+        for half in (self.across, self.down):
+            length = np.float32(np.linalg.norm(half))
+            place = np.abs(offset @ (half / length))
+            edge = np.maximum(blur, np.float32(0.02) * length)
+            covered = np.clip((length + edge - place) / (2 * edge), 0, 1)
+            part *= covered * covered * (3 - 2 * covered) * np.minimum(length / edge, 1)
+        return part
+
+
+@dataclass(frozen=True, eq=False)
+class Lighting:
+    """All light of a room. from_above, from_below: radiance of what surrounds, linear RGB, mixed by a surface's tilt."""
+
+    lamps: tuple[Lamp, ...]
+    from_above: Float32[np.ndarray, "3"]
+    from_below: Float32[np.ndarray, "3"]
+
+    def ambient(self, normals: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
+        """Irradiance over pi from all around, where nothing is near."""
+        up = (0.5 + 0.5 * normals[:, 2])[:, None]
+        return self.from_below + up * (self.from_above - self.from_below)
+
+    def scaled(self, factor: float) -> Lighting:
+        """The same light, stronger or weaker."""
+        lamps = tuple(replace(lamp, radiance=lamp.radiance * np.float32(factor)) for lamp in self.lamps)
+        return Lighting(lamps, self.from_above * np.float32(factor), self.from_below * np.float32(factor))
+
+    def level(self, point: Float32[np.ndarray, "3"]) -> float:
+        """Mean irradiance over pi of a white ball there: what a camera's exposure is chosen by."""
+        tilt = np.linspace(-0.9, 0.9, 7, dtype=np.float32)
+        turn = np.arange(7, dtype=np.float32) * np.float32(2.4)
+        flat = np.sqrt(1 - tilt**2)
+        normals = np.stack([flat * np.cos(turn), flat * np.sin(turn), tilt], axis=-1)
+        points = np.repeat(point[None], len(normals), axis=0)
+        light = self.ambient(normals)
+        for lamp in self.lamps:
+            light = light + lamp.form_factor(points, normals)[:, None] * lamp.radiance / np.float32(np.pi)
+        return float(light.mean())
+
+
+def make_lamp(
+    centre: Sequence[float],
+    across: Sequence[float],
+    down: Sequence[float],
+    *,
+    radiance: Sequence[float],
+    rng: np.random.Generator,
+) -> Lamp:
+    """A lamp with its sample points drawn."""
+    i, j = np.divmod(np.arange(SAMPLES), 4)
+    a = (i + rng.random(SAMPLES)) / 2 - 1
+    b = (j + rng.random(SAMPLES)) / 2 - 1
+    points = np.asarray(centre) + a[:, None] * np.asarray(across) + b[:, None] * np.asarray(down)
+    single = [np.asarray(value, dtype=np.float32) for value in (centre, across, down, radiance)]
+    return Lamp(*single, points.astype(np.float32)[rng.permutation(SAMPLES)])
+
+
+def sphere_directions(count: int) -> Float32[np.ndarray, "count 3"]:
+    """Evenly spread unit directions (a Fibonacci lattice)."""
+    z = 1 - (2 * np.arange(count) + 1) / count
+    turn = np.arange(count) * np.pi * (3 - np.sqrt(5))
+    flat = np.sqrt(1 - z**2)
+    return np.stack([flat * np.cos(turn), flat * np.sin(turn), z], axis=-1).astype(np.float32)
