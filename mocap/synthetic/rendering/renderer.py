@@ -64,7 +64,12 @@ class Renderer:
     """One camera in a room. The empty room is painted when this is made (seconds); frames only add what moves."""
 
     def __init__(
-        self, camera: Camera, room: Room, statics: Sequence[Thing] = (), config: RenderConfig | None = None
+        self,
+        camera: Camera,
+        room: Room,
+        statics: Sequence[Thing] = (),
+        config: RenderConfig | None = None,
+        seed: int = 0,
     ) -> None:
         self.camera = camera
         self.config = config or RenderConfig()
