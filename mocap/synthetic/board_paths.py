@@ -31,25 +31,25 @@ FILL_AT_MOST = 0.9
 
 # Place in the picture (-1, 1: against the edges), share of the picture that the board fills, tilt about its x and y.
 WAVE = (
-    (0, 0, 0.75, 0, 0),
-    (-1, -1, 0.42, 30, -10),
-    (1, -1, 0.36, -10, -35),
-    (1, 1, 0.42, -30, 10),
-    (-1, 1, 0.36, 10, 35),
-    (0, 0, 0.60, 42, 0),
-    (0, 0, 0.60, 0, -42),
-    (0, 0, 0.28, 10, 0),
-    (-1, -1, 0.26, 0, 25),
-    (0, -1, 0.32, 35, 0),
-    (1, -1, 0.26, 10, 25),
-    (1, 0, 0.32, 0, 38),
-    (1, 1, 0.26, -25, 0),
-    (0, 1, 0.32, -38, 0),
-    (-1, 1, 0.26, -10, -25),
-    (-1, 0, 0.32, 0, -38),
-    (0, 0, 0.60, -42, 0),
-    (0, 0, 0.60, 0, 42),
-    (0, 0, 0.88, 12, 12),
+    (0, 0, 0.80, 0, 0),
+    (-1, -1, 0.55, 32, -10),
+    (1, -1, 0.48, -10, -36),
+    (1, 1, 0.55, -32, 10),
+    (-1, 1, 0.48, 10, 36),
+    (0, 0, 0.75, 42, 0),
+    (0, 0, 0.75, 0, -42),
+    (0, 0, 0.30, 10, 0),
+    (-1, -1, 0.32, 0, 25),
+    (0, -1, 0.42, 36, 0),
+    (1, -1, 0.32, 10, 25),
+    (1, 0, 0.42, 0, 38),
+    (1, 1, 0.32, -25, 0),
+    (0, 1, 0.42, -38, 0),
+    (-1, 1, 0.32, -10, -25),
+    (-1, 0, 0.42, 0, -38),
+    (0, 0, 0.75, -42, 0),
+    (0, 0, 0.75, 0, 42),
+    (0, 0, 0.90, 12, 12),
 )
 
 
@@ -87,9 +87,9 @@ def wave_at_camera(
     """Someone waves the board at one camera, for its intrinsics: all of the picture with its corners, near and far,
     tilted up to about 45° both ways, always with nearly all squares in view.
 
-    Corners and tilts are reached in 6 to 14 s, everything once in 25 to 45 s (large boards and wide lenses take longest);
-    longer paths go round again, the board upright and on its side by turns. It is held above the floor, so cameras near
-    the floor see it from nearer.
+    Corners and tilts are reached in 6 to 14 s, everything once in 25 to 45 s (large boards and wide lenses take
+    longest); longer paths go round again, the board upright and on its side by turns. It is held above the floor, so
+    cameras near the floor see it from nearer.
     """
     speed = min(0.75, 0.7 * _distance(camera, board, 0.4))
     pace = Pace(speed, 80.0, way=lambda here, there, done: _way_in_picture(camera, here, there, done))
