@@ -113,7 +113,7 @@ def test_a_waved_board_gives_the_intrinsics():
     errors = np.array([*(K - truth.K)[[0, 1, 0, 1], [0, 1, 2, 2]], *(distortion.reshape(-1) - truth.distortion)[:4]])
     deviation = deviation.reshape(-1)[:8]
     assert (np.abs(errors) < 4 * deviation).all()
-    # 1200 corners of 0.3 px determine the focal length to 0.2 % and the centre to 4 px (over four seeds: 0.19 to 0.28 %,
+    # 1200 corners of 0.3 px determine the focal length to 0.2 % and the centre to 4 px (four seeds: 0.19 to 0.28 %,
     # 2.7 to 4 px); a clip of 25 frames a second to a third of that.
     assert deviation[:2].max() < 0.0035 * truth.K[0, 0]
     assert deviation[2:4].max() < 6.0
