@@ -27,14 +27,15 @@ from mocap.synthetic.retarget_feet import (
     hip_offset,
     leg_lengths,
     lowered,
+    own_ankles,
     place_feet,
-    soles_of,
     standing_feet,
 )
 from mocap.synthetic.retarget_pose import Turns, humanoid_turns
 from mocap.synthetic.retarget_source import SIDES, HumanSource, human_source
 
 SUFFIXES = (".bvh", ".amc")
+REST_DEG, JUMP_DEG = 1e-3, 15.0
 
 
 class RetargetConfig(Config):
@@ -55,20 +56,30 @@ def load_motion(
     """A BVH or AMC file on a humanoid skeleton, starting above the world's origin.
 
     asf: the AMC's skeleton, by default the one beside it. seconds, start_s: which part. fps: the file's own by default
-    (AMC has none: 120).
+    (AMC has none: 120). A first frame that is only the rest pose, as CMU's BVH conversions have, is left out.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"is neither of {', '.join(SUFFIXES)}", where=path)
     try:
         source = read_bvh(path) if path.suffix.lower() == ".bvh" else read_asf_amc(asf or find_asf(path), path)
-        motion = cropped(retarget(source, skeleton), start_s=start_s, seconds=seconds)
+        motion = cropped(retarget(without_rest_frame(source), skeleton), start_s=start_s, seconds=seconds)
     except InputError as error:
         if error.where is not None:
             raise
         raise type(error)(error.what, where=path, remedy=error.remedy) from None
     motion = replace(motion, person=path.stem)
     return motion if fps is None else resample_motion(motion, fps)
+
+
+def without_rest_frame(source: BvhFile) -> BvhFile:
+    """Without a first frame of angles zero from which the body jumps to the second."""
+    names = [name for channels in source.channels for name in channels]
+    turns = source.values[:, [name.endswith("rotation") for name in names]]
+    if source.n_frames < 3 or np.abs(turns[0]).max(initial=0.0) > REST_DEG:
+        return source
+    steps = np.abs((np.diff(turns[:3], axis=0) + 180.0) % 360.0 - 180.0).max(axis=1, initial=0.0)
+    return replace(source, values=source.values[1:].copy()) if steps[0] > max(JUMP_DEG, 3 * steps[1]) else source
 
 
 def cropped(motion: Motion, *, start_s: float = 0.0, seconds: float | None = None) -> Motion:
@@ -102,13 +113,14 @@ def source_at_scale(person: HumanSource, skeleton: SkeletonDefinition) -> HumanS
 
 def retarget_person(person: HumanSource, skeleton: SkeletonDefinition, config: RetargetConfig) -> Motion:
     """The same for a person already found and scaled; stays where the source is."""
-    soles, standing = soles_of(skeleton), standing_feet(person)
+    standing = standing_feet(person)
     turns = humanoid_turns(person, skeleton, standing)
     if config.lock_feet:
-        placed = lowered(place_feet(person, soles, turns, standing), skeleton, turns, person.fps)
+        placed = lowered(place_feet(person, skeleton, turns, standing), skeleton, turns, person.fps)
         turns = bend_legs(placed, skeleton, turns)
     else:
-        down = np.array([0.0, 0.0, floor_shift(person, soles, turns, standing)])
+        ankles = own_ankles(person, skeleton, turns)
+        down = np.array([0.0, 0.0, floor_shift(person, ankles, skeleton, turns, standing)])
         placed = Placed(person.hip_centre + down, {}, {})
     root = placed.hip_centre - turns["Hips"] @ hip_offset(skeleton)
     return Motion(skeleton, root, _local(skeleton, turns), person.fps)

@@ -1,7 +1,7 @@
 """Feet on the floor: where they stand they neither slide, float nor sink, and the legs are bent to fit.
 
-The feet follow the source's (scaled by the leg's length) plus a small shift that changes in time. Three wishes are
-weighed by least squares: a point of the sole that carries stays where it is, the shift is small, it changes smoothly.
+The feet are where the bones' directions put them plus a small shift that changes in time. Three wishes are weighed by
+least squares: a point of the sole that carries stays where it is, the shift is small, it changes smoothly.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from mocap.synthetic.retarget_source import SIDES, HumanSource
 STILL_M_S = (0.15, 0.40)
 """A sole point slower than the first carries for sure, one faster than the second does not. Noise of optical capture
 is under 0.1 m/s, a walking foot swings at 2 to 4."""
+TOUCHING_M_S = 0.275
+"""The middle of both."""
 LOW_M = (0.025, 0.060)
 """The same of its height over the floor."""
 SPEED_SMOOTHING_S = 0.02
@@ -28,7 +30,7 @@ SLIDING_SD_M_S, SHIFT_SD_M, ACCELERATION_SD_M_S2 = 0.003, 0.10, 3.0
 HEIGHT_SD_M = 0.005
 STANDING_HEIGHT_M = 0.04
 """An ankle stands that is no higher than this over its lowest (2 % of the frames aside)."""
-STRETCH = 0.9995
+STRETCH = 0.9998
 """The longest a leg may be, of thigh and shin: at 1 the knee has no direction and its speed no bound."""
 DROP_SMOOTHING_S = 0.1
 POLE_BIAS = 0.02
@@ -71,14 +73,30 @@ def soles_of(skeleton: SkeletonDefinition) -> Soles:
 
 
 def standing_feet(source: HumanSource) -> Bool[np.ndarray, "T 2"]:
-    """Whether each foot stands still, low and whole: ankle and toes at once. The source is in metres."""
-    columns = []
-    for side in SIDES:
-        nodes = [source.roles[side + part] for part in ("Foot", "Toe") if side + part in source.roles]
-        speed = np.max([_speed(source.positions[:, node], source.fps) for node in nodes], axis=0)
-        height = source.place(side + "Foot")[:, 2]
-        columns.append((speed < STILL_M_S[0]) & (height < np.percentile(height, 2) + STANDING_HEIGHT_M))
-    return np.stack(columns, axis=-1)
+    """Whether each foot stands whole: ankle and toes still, the ankle low. The source is in metres."""
+    still = [_speeds(source, side).max(axis=1) < STILL_M_S[0] for side in SIDES]
+    low = [_is_low(source.positions[:, [source.roles[side + "Foot"]]])[:, 0] for side in SIDES]
+    return np.stack(still, axis=-1) & np.stack(low, axis=-1)
+
+
+def touching_feet(source: HumanSource) -> Bool[np.ndarray, "T 2"]:
+    """Whether ankle or toes of each foot are slow and low: all contacts, of running too, and no others."""
+    slow = [_speeds(source, side) < TOUCHING_M_S for side in SIDES]
+    low = [_is_low(source.positions[:, foot_nodes(source, side)]) for side in SIDES]
+    return np.stack([(a & b).any(axis=1) for a, b in zip(slow, low, strict=True)], axis=-1)
+
+
+def foot_nodes(source: HumanSource, side: str) -> list[int]:
+    """Ankle and, where there is one, toe joint."""
+    return [source.roles[side + part] for part in ("Foot", "Toe") if side + part in source.roles]
+
+
+def _speeds(source: HumanSource, side: str) -> Float[np.ndarray, "T P"]:
+    return np.stack([_speed(source.positions[:, n], source.fps) for n in foot_nodes(source, side)], axis=-1)
+
+
+def _is_low(paths: Float[np.ndarray, "T P 3"]) -> Bool[np.ndarray, "T P"]:
+    return paths[..., 2] < np.percentile(paths[..., 2], 2, axis=0) + STANDING_HEIGHT_M
 
 
 def _speed(path: Float[np.ndarray, "T 3"], fps: float) -> Float[np.ndarray, "T"]:
@@ -88,11 +106,32 @@ def _speed(path: Float[np.ndarray, "T 3"], fps: float) -> Float[np.ndarray, "T"]
     return np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps
 
 
-def floor_shift(source: HumanSource, soles: Soles, turns: Turns, standing: Bool[np.ndarray, "T 2"]) -> float:
-    """What to add to the source's heights so that its standing soles are on the floor, m."""
-    lowest = np.stack([soles.paths(s, source.place(s + "Foot"), turns)[..., 2].min(axis=1) for s in SIDES], axis=-1)
-    if standing.any():
-        return -float(np.median(lowest[standing]))
+def own_ankles(source: HumanSource, skeleton: SkeletonDefinition, turns: Turns) -> dict[str, Float[np.ndarray, "T 3"]]:
+    """Where the humanoid's ankles are when its bones point as the source's and its hips are where the source's are.
+
+    Not where the source's ankles are: 1 cm between a straight leg's hip and ankle is a knee bent by 10 degrees.
+    """
+    ankles = {}
+    for side in SIDES:
+        knee, ankle = (skeleton.rest_offsets[skeleton.index(side + name)] for name in ("Leg", "Foot"))
+        hip = hip_joint(source.hip_centre, skeleton, side, turns)
+        ankles[side] = hip + turns[side + "UpLeg"] @ knee + turns[side + "Leg"] @ ankle
+    return ankles
+
+
+def floor_shift(
+    source: HumanSource,
+    ankles: dict[str, Float[np.ndarray, "T 3"]],
+    skeleton: SkeletonDefinition,
+    turns: Turns,
+    standing: Bool[np.ndarray, "T 2"],
+) -> float:
+    """What to add to all heights so that the standing soles are on the floor, m."""
+    soles = soles_of(skeleton)
+    lowest = np.stack([soles.paths(side, ankles[side], turns)[..., 2].min(axis=1) for side in SIDES], axis=-1)
+    for chosen in (standing, touching_feet(source)):
+        if chosen.any():
+            return -float(np.median(lowest[chosen]))
     return -float(np.percentile(lowest.min(axis=1), 5))
 
 
@@ -169,14 +208,16 @@ class Placed:
     carries: dict[str, Float[np.ndarray, "T"]]
 
 
-def place_feet(source: HumanSource, soles: Soles, turns: Turns, standing: Bool[np.ndarray, "T 2"]) -> Placed:
+def place_feet(
+    source: HumanSource, skeleton: SkeletonDefinition, turns: Turns, standing: Bool[np.ndarray, "T 2"]
+) -> Placed:
     """Ankles that stand where they stand; the hips go along with the mean of both shifts."""
-    down = np.array([0.0, 0.0, floor_shift(source, soles, turns, standing)])
+    soles, own = soles_of(skeleton), own_ankles(source, skeleton, turns)
+    down = np.array([0.0, 0.0, floor_shift(source, own, skeleton, turns, standing)])
     ankles, carries, shifts = {}, {}, []
     for side in SIDES:
-        ankle = source.place(side + "Foot") + down
-        shift, carries[side] = planted_ankle(soles, side, ankle, turns, source.fps)
-        ankles[side] = ankle + shift
+        shift, carries[side] = planted_ankle(soles, side, own[side] + down, turns, source.fps)
+        ankles[side] = own[side] + down + shift
         shifts.append(shift)
     common = np.mean(shifts, axis=0)
     if source.n_frames > 2:

@@ -19,8 +19,10 @@ from mocap.geometry.rotations import quat_to_matrix, shortest_arc
 from mocap.synthetic.retarget_names import is_thumb
 from mocap.synthetic.retarget_source import SIDES, HumanSource, nearest_rotation
 
-HINGE_PRIOR = 0.1
-"""Weight of the rest pose's hinge against the mean sine of the bend; 0.1 is a limb bent by 6 degrees all the time."""
+HINGE_PRIOR = 0.05
+"""Weight of the rest pose's hinge against the mean sine of the bend beyond STRAIGHT_SINE."""
+STRAIGHT_SINE = 0.2
+"""A limb bent by less than 12 degrees says nothing of its hinge: joint centres off the line bend it any way."""
 LIMB_JOINTS = {"Arm": ("UpperArm", "ForeArm", "Hand"), "Leg": ("Thigh", "Shin", "Foot")}
 HUMANOID = {
     **{"Thigh": "UpLeg", "Shin": "Leg", "Foot": "Foot", "Toe": "ToeBase"},
@@ -131,7 +133,9 @@ def _hinged_limb(
     turn = source.turn(upper)
     hinge = HINGES[limb]
     prior = _unbent_hinge(source, limb, bones[0], trunk, first)
-    across = _mean_in(turn, np.cross(first, second)) + HINGE_PRIOR * prior
+    bend = np.cross(first, second)
+    sine = np.linalg.norm(bend, axis=-1, keepdims=True)
+    across = _mean_in(turn, np.maximum(sine - STRAIGHT_SINE, 0.0) * unit(bend)) + HINGE_PRIOR * prior
     upper_turn = _aimed(turn, _frame(_mean_in(turn, first), across) @ _frame(bones[0], hinge).T, bones[0], first)
     turn = source.turn(lower)
     across = _mean_in(turn, _apply(upper_turn, hinge))
@@ -212,15 +216,21 @@ def _hand(
 def _foot(
     source: HumanSource, skeleton: SkeletonDefinition, side: str, standing: Bool[np.ndarray, "T"], turns: Turns
 ) -> None:
-    """Sole level while it stands; where it never does, as in the upright pose."""
+    """Sole level while it stands; where it never does, as in the rest pose, or with the toes in line with the shin."""
     node, toe = source.roles[side + "Foot"], source.roles.get(side + "Toe")
     turn = source.rotations[:, node]
     forward = _foot_forward(source, side)
     up = turn[standing].swapaxes(-1, -2) @ UP
-    is_level = len(up) > 0 and float(np.linalg.norm(up.mean(axis=0))) > LEVEL and _is_across(up.mean(axis=0), forward)
-    normal = up.mean(axis=0) if is_level else _upright_normal(source, side, forward)
-    bone = skeleton.rest_offsets[skeleton.index(side + "ToeBase")] * [1.0, 1.0, 0.0]
-    turns[side + "Foot"] = turn @ _frame(normal, forward) @ _frame(UP, unit(bone)).T
+    tip = skeleton.rest_offsets[skeleton.index(side + "ToeBase")]
+    tip = unit(tip + np.nan_to_num(skeleton.tips[skeleton.index(side + "ToeBase")]))
+    if len(up) > 0 and float(np.linalg.norm(up.mean(axis=0))) > LEVEL and _is_across(up.mean(axis=0), forward):
+        node_from_foot = _frame(up.mean(axis=0), forward) @ _frame(UP, tip).T
+    elif source.is_rest_human and _is_across(source.upright[node].T @ UP, forward):
+        node_from_foot = _frame(source.upright[node].T @ UP, forward) @ _frame(UP, tip).T
+    else:
+        shin = _mean_in(turn, source.place(side + "Shin") - source.place(side + "Foot"))
+        node_from_foot = _frame(forward, shin) @ _frame(tip, UP).T
+    turns[side + "Foot"] = turn @ node_from_foot
     turns[side + "ToeBase"] = turns[side + "Foot"]
     if toe is not None and toe < len(source.names):
         turns[side + "ToeBase"] = _toes(source.rotations[:, toe], turns[side + "Foot"], standing)
@@ -245,15 +255,6 @@ def _foot_forward(source: HumanSource, side: str) -> Float[np.ndarray, "3"]:
     shin = source.place(side + "Thigh") - source.place(side + "Shin")
     across = source.place("LeftThigh") - source.place("RightThigh")
     return _mean_in(source.rotations[:, node], np.cross(across, shin))
-
-
-def _upright_normal(source: HumanSource, side: str, forward: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
-    node = source.roles[side + "Foot"]
-    normal = source.upright[node].T @ UP
-    if _is_across(normal, forward):
-        return normal
-    # A foot drawn hanging: up is what the ankle's axes make of the body's forward when the toes are pulled up.
-    return -source.upright[node].T @ FORWARD
 
 
 def _toes(

@@ -12,8 +12,8 @@ from mocap.core.skeleton import SkeletonDefinition
 from mocap.io.bvh_file import BvhFile
 from mocap.synthetic.posing import joint_transforms, rest_joints
 from mocap.synthetic.retarget import source_at_scale
-from mocap.synthetic.retarget_feet import STANDING_HEIGHT_M, STILL_M_S, Soles, hip_offset, soles_of
-from mocap.synthetic.retarget_pose import HUMANOID, Turns, unit
+from mocap.synthetic.retarget_feet import foot_nodes, hip_offset, soles_of, touching_feet
+from mocap.synthetic.retarget_pose import HUMANOID, Turns, arc, unit
 from mocap.synthetic.retarget_source import SIDES, HumanSource, human_source
 
 LIMB_BONES = {
@@ -22,8 +22,6 @@ LIMB_BONES = {
     "thighs": ("Thigh", "Shin"),
     "shins": ("Shin", "Foot"),
 }
-TOUCHES_M = 0.05
-"""Half of the frames in which a foot moves slower than STILL_M_S are no contact; lower than this they are."""
 
 
 class RetargetReport(Report):
@@ -32,7 +30,7 @@ class RetargetReport(Report):
 
     slide_m_s: mean speed along the floor of the slowest point of a foot that stands, in the source (scaled) and in the
     result. sunk_m: the lowest sole point under the floor, mean over frames, and the deepest. floating_m: mean height of
-    the lowest point of a standing foot. outside_limits_deg: joint to the largest excess, joints that keep them left out.
+    the lowest point of a standing foot. outside_limits_deg: joint to the largest excess; others keep their limits.
     """
 
     direction_deg: dict[str, float]
@@ -49,10 +47,10 @@ def report_retarget(source: BvhFile, motion: Motion) -> RetargetReport:
     """Compare a file with what `retarget` made of it (all frames, the file's frame rate)."""
     person = source_at_scale(human_source(source), motion.skeleton)
     turns, joints = _world(motion)
-    standing = _touching(person)
+    standing = touching_feet(person)
     soles = _sole_paths(motion.skeleton, turns, joints)
     lowest = np.stack([soles[side][..., 2].min(axis=1) for side in SIDES], axis=-1)
-    own = {side: _feet_nodes(person, side) for side in SIDES}
+    own = {side: person.positions[:, foot_nodes(person, side)] for side in SIDES}
     return RetargetReport(
         direction_deg=_directions(person, motion.skeleton, turns, joints),
         source_slide_m_s=_slide(own, standing, person.fps),
@@ -72,26 +70,11 @@ def _world(motion: Motion) -> tuple[Turns, dict[str, Float[np.ndarray, "T 3"]]]:
     return {n: moved[:, j, :, :3] for j, n in enumerate(names)}, {n: places[:, j] for j, n in enumerate(names)}
 
 
-def _feet_nodes(person: HumanSource, side: str) -> Float[np.ndarray, "T P 3"]:
-    nodes = [person.roles[side + part] for part in ("Foot", "Toe") if side + part in person.roles]
-    return person.positions[:, nodes]
-
-
 def _sole_paths(
     skeleton: SkeletonDefinition, turns: Turns, joints: dict[str, Float[np.ndarray, "T 3"]]
 ) -> dict[str, Float[np.ndarray, "T P 3"]]:
-    soles: Soles = soles_of(skeleton)
+    soles = soles_of(skeleton)
     return {side: soles.paths(side, joints[side + "Foot"], turns) for side in SIDES}
-
-
-def _touching(person: HumanSource) -> Bool[np.ndarray, "T 2"]:
-    """Whether ankle or toes are slow and low in the source, without any smoothing."""
-    columns = []
-    for side in SIDES:
-        path = _feet_nodes(person, side)
-        low = path[..., 2] < np.percentile(path[..., 2], 2, axis=0) + min(STANDING_HEIGHT_M, TOUCHES_M)
-        columns.append(((_speeds(path, person.fps) < sum(STILL_M_S) / 2) & low).any(axis=1))
-    return np.stack(columns, axis=-1)
 
 
 def _speeds(path: Float[np.ndarray, "T P 3"], fps: float) -> Float[np.ndarray, "T P"]:
@@ -108,38 +91,34 @@ def _slide(paths: dict[str, Float[np.ndarray, "T P 3"]], standing: Bool[np.ndarr
 def _directions(
     person: HumanSource, skeleton: SkeletonDefinition, turns: Turns, joints: dict[str, Float[np.ndarray, "T 3"]]
 ) -> dict[str, float]:
-    errors = {}
-    for name, (start, end) in LIMB_BONES.items():
-        errors[name] = np.mean(
-            [
-                _angle_deg(
-                    person.place(side + end) - person.place(side + start),
-                    joints[side + HUMANOID[end]] - joints[side + HUMANOID[start]],
-                )
-                for side in SIDES
-            ]
-        )
-    toes = [side for side in SIDES if side + "Toe" in person.roles]
-    if toes:
-        errors["feet"] = np.mean(
-            [
-                _beyond_rest(
-                    person.place(side + "Toe") - person.place(side + "Foot"),
-                    joints[side + "ToeBase"] - joints[side + "Foot"],
-                    turns[side + "Foot"],
-                )
-                for side in toes
-            ]
-        )
+    errors: dict[str, float | np.floating] = {
+        name: np.mean([_angle_deg(_source_bone(person, side, *bone), _own_bone(joints, side, *bone)) for side in SIDES])
+        for name, bone in LIMB_BONES.items()
+    }
+    foot = ("Foot", "Toe")
+    feet = [
+        _beyond_rest(_source_bone(person, side, *foot), _own_bone(joints, side, *foot), turns[side + "Foot"])
+        for side in SIDES
+        if side + "Toe" in person.roles
+    ]
+    if feet:
+        errors["feet"] = np.mean(feet)
     centre = joints["Hips"] + turns["Hips"] @ hip_offset(skeleton)
-    trunk = _neck(person) - person.hip_centre
-    errors["spine"] = _beyond_rest(trunk, joints["Neck"] - centre, turns["Hips"])
+    errors["spine"] = _beyond_rest(_neck(person) - person.hip_centre, joints["Neck"] - centre, turns["Hips"])
     node = person.roles["Head"]
     ends = [n for n in person.descendants(node) if np.linalg.norm(person.rest_from(node, n)) > 0]
     if ends:
         crown = person.positions[:, ends[-1]] - person.place("Head")
         errors["head"] = _beyond_rest(crown, turns["Head"] @ np.array([0.0, 0.0, 1.0]), turns["Head"])
     return {name: float(value) for name, value in errors.items()}
+
+
+def _source_bone(person: HumanSource, side: str, start: str, end: str) -> Float[np.ndarray, "T 3"]:
+    return person.place(side + end) - person.place(side + start)
+
+
+def _own_bone(joints: dict[str, Float[np.ndarray, "T 3"]], side: str, start: str, end: str) -> Float[np.ndarray, "T 3"]:
+    return joints[side + HUMANOID[end]] - joints[side + HUMANOID[start]]
 
 
 def _neck(person: HumanSource) -> Float[np.ndarray, "T 3"]:
@@ -156,15 +135,15 @@ def _angle_deg(a: Float[np.ndarray, "T 3"], b: Float[np.ndarray, "T 3"]) -> floa
 def _beyond_rest(
     source: Float[np.ndarray, "T 3"], result: Float[np.ndarray, "T 3"], turn: Float[np.ndarray, "T 3 3"]
 ) -> float:
-    """Mean angle after the constant rotation, in the axes of `turn`, that takes the mean of one to that of the other."""
+    """Mean angle after a constant rotation in the axes of `turn` that takes the mean of one to that of the other."""
     inverse = turn.swapaxes(-1, -2)
     a, b = (unit((inverse @ unit(v)[..., None])[..., 0]) for v in (source, result))
-    aligned, _ = Rotation.align_vectors(b.mean(axis=0)[None], a.mean(axis=0)[None])
-    return _angle_deg(aligned.apply(a), b)
+    aligned = arc(unit(a.mean(axis=0)), unit(b.mean(axis=0)))
+    return _angle_deg(a @ aligned.T, b)
 
 
 def outside_limits(motion: Motion) -> dict[str, float]:
-    """Joint to the largest angle by which it leaves its limits (swing and twist as the skeleton defines them), degrees."""
+    """Joint to the largest angle by which it leaves its limits (swing and twist as the skeleton has them), degrees."""
     skeleton = motion.skeleton
     excess = {}
     for joint, name in enumerate(skeleton.joint_names[1:], 1):

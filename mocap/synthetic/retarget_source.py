@@ -22,6 +22,7 @@ UPRIGHT_COS = np.cos(np.deg2rad(40.0))
 """Trunk and legs of a pose at rest may be this far from one line: T- and A-poses are under 15 degrees."""
 SNAP_COS = np.cos(np.deg2rad(25.0))
 """A body axis this near to a coordinate axis is that axis: rest poses are drawn along the axes."""
+STOOD_COS = np.cos(np.deg2rad(50.0))
 CLEARLY_VERTICAL = 0.8
 UPRIGHT_SHARE = 0.05
 """Where the rest pose is not a body's, the most upright frames of the motion stand for it: this share of them."""
@@ -132,7 +133,29 @@ def _roles(
             remedy="Only people can be retargeted; name the joints as Mixamo, CMU, Unity or Biped do.",
         )
     _settle_wrist(roles, names, parents, offsets)
-    return roles
+    return _mirrored(roles) if _looks_backwards(roles, positions) else roles
+
+
+def _looks_backwards(roles: dict[str, int], positions: Float[np.ndarray, "T N 3"]) -> bool:
+    """Whether toes point and knees bend the wrong way, with left and right as named: a mirrored file."""
+    if "LeftToe" not in roles or "RightToe" not in roles:
+        return False
+    place = {role: positions[:, node] for role, node in roles.items()}
+    across = place["LeftThigh"] - place["RightThigh"]
+    toes, knees, knees_size = 0.0, 0.0, 0.0
+    for side in SIDES:
+        shin = place[side + "Shin"] - place[side + "Foot"]
+        bend = np.cross(place[side + "Shin"] - place[side + "Thigh"], -shin)
+        toes += float((np.cross(across, shin) * (place[side + "Toe"] - place[side + "Foot"])).sum())
+        knees += float((bend * across).sum())
+        knees_size += float(np.linalg.norm(bend, axis=-1) @ np.linalg.norm(across, axis=-1))
+    return toes < 0 and knees < -0.5 * knees_size
+
+
+def _mirrored(roles: dict[str, int]) -> dict[str, int]:
+    swap = {LEFT: RIGHT, RIGHT: LEFT}
+    sides = {role: next((side for side in SIDES if role.startswith(side)), "") for role in roles}
+    return {swap.get(sides[role], "") + role.removeprefix(sides[role]): node for role, node in roles.items()}
 
 
 def _missing(roles: dict[str, int]) -> list[str]:
@@ -250,8 +273,14 @@ def _mean_upright(source: HumanSource) -> Float[np.ndarray, "N 3 3"]:
     bones = [shoulders - source.hip_centre]
     for side in SIDES:
         bones += [source.place(side + "Thigh") - source.place(side + "Foot")]
-    score = sum((bone / np.linalg.norm(bone, axis=-1, keepdims=True))[:, 2] for bone in bones)
-    best = np.argsort(-np.asarray(score))[: max(1, round(UPRIGHT_SHARE * source.n_frames))]
+    upright = np.min([(bone / np.linalg.norm(bone, axis=-1, keepdims=True))[:, 2] for bone in bones], axis=0)
+    best = np.argsort(-upright, kind="stable")[: max(1, round(UPRIGHT_SHARE * source.n_frames))]
+    if upright[best[0]] < STOOD_COS:
+        raise InputError(
+            "neither the rest pose nor any frame is a person who stands upright, so that it is not known what the "
+            f"joints' axes mean (at best {np.rad2deg(np.arccos(upright[best[0]])):.0f} degrees off the vertical)",
+            remedy="Only people can be retargeted; give a file whose rest pose is a T- or A-pose.",
+        )
     across = source.place("LeftThigh") - source.place("RightThigh")
     across = across + source.place("LeftUpperArm") - source.place("RightUpperArm")
     heading = np.arctan2(across[best, 1], across[best, 0])
