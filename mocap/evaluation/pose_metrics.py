@@ -78,7 +78,7 @@ def joint_errors_mm(
     prediction: Float[np.ndarray, "*batch J 3"], truth: Float[np.ndarray, "*batch J 3"]
 ) -> Float[np.ndarray, "*batch J"]:
     """Euclidean distance of each point (m in, mm out); NaN where either is missing."""
-    return np.linalg.norm(prediction - truth, axis=-1) * 1000.0
+    return np.asarray(np.linalg.norm(prediction - truth, axis=-1) * 1000.0)
 
 
 def known_points(points: Float[np.ndarray, "*batch D"]) -> Bool[np.ndarray, "*batch"]:
