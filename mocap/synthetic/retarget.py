@@ -26,7 +26,6 @@ from mocap.synthetic.retarget_feet import (
     floor_shift,
     hip_offset,
     leg_lengths,
-    lowered,
     own_ankles,
     place_feet,
     standing_feet,
@@ -35,7 +34,8 @@ from mocap.synthetic.retarget_pose import Turns, humanoid_turns
 from mocap.synthetic.retarget_source import SIDES, HumanSource, human_source
 
 SUFFIXES = (".bvh", ".amc")
-REST_DEG, JUMP_DEG = 1e-3, 15.0
+JUMP_DEG, JUMP_RATIO = 30.0, 10.0
+"""CMU's BVH conversions jump by 79 and 154 degrees, then go on by 1 and 2."""
 
 
 class RetargetConfig(Config):
@@ -56,14 +56,14 @@ def load_motion(
     """A BVH or AMC file on a humanoid skeleton, starting above the world's origin.
 
     asf: the AMC's skeleton, by default the one beside it. seconds, start_s: which part. fps: the file's own by default
-    (AMC has none: 120). A first frame that is only the rest pose, as CMU's BVH conversions have, is left out.
+    (AMC has none: 120). A first frame that is only a T-pose, as in CMU's BVH conversions, is left out.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"is neither of {', '.join(SUFFIXES)}", where=path)
     try:
         source = read_bvh(path) if path.suffix.lower() == ".bvh" else read_asf_amc(asf or find_asf(path), path)
-        motion = cropped(retarget(without_rest_frame(source), skeleton), start_s=start_s, seconds=seconds)
+        motion = cropped(retarget(without_start_frame(source), skeleton), start_s=start_s, seconds=seconds)
     except InputError as error:
         if error.where is not None:
             raise
@@ -72,14 +72,15 @@ def load_motion(
     return motion if fps is None else resample_motion(motion, fps)
 
 
-def without_rest_frame(source: BvhFile) -> BvhFile:
-    """Without a first frame of angles zero from which the body jumps to the second."""
-    names = [name for channels in source.channels for name in channels]
-    turns = source.values[:, [name.endswith("rotation") for name in names]]
-    if source.n_frames < 3 or np.abs(turns[0]).max(initial=0.0) > REST_DEG:
+def without_start_frame(source: BvhFile) -> BvhFile:
+    """Without a first frame from which some angle jumps to the second, unlike from the second to the third."""
+    if source.n_frames < 3:
         return source
-    steps = np.abs((np.diff(turns[:3], axis=0) + 180.0) % 360.0 - 180.0).max(axis=1, initial=0.0)
-    return replace(source, values=source.values[1:].copy()) if steps[0] > max(JUMP_DEG, 3 * steps[1]) else source
+    names = [name for channels in source.channels for name in channels]
+    turns = source.values[:3, [name.endswith("rotation") for name in names]]
+    steps = np.abs((np.diff(turns, axis=0) + 180.0) % 360.0 - 180.0).max(axis=1, initial=0.0)
+    is_apart = steps[0] > max(JUMP_DEG, JUMP_RATIO * steps[1])
+    return replace(source, values=source.values[1:].copy()) if is_apart else source
 
 
 def cropped(motion: Motion, *, start_s: float = 0.0, seconds: float | None = None) -> Motion:
@@ -116,7 +117,7 @@ def retarget_person(person: HumanSource, skeleton: SkeletonDefinition, config: R
     standing = standing_feet(person)
     turns = humanoid_turns(person, skeleton, standing)
     if config.lock_feet:
-        placed = lowered(place_feet(person, skeleton, turns, standing), skeleton, turns, person.fps)
+        placed = place_feet(person, skeleton, turns, standing)
         turns = bend_legs(placed, skeleton, turns)
     else:
         ankles = own_ankles(person, skeleton, turns)

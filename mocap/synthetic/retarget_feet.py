@@ -6,12 +6,12 @@ least squares: a point of the sole that carries stays where it is, the shift is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.linalg import solveh_banded
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.ndimage import gaussian_filter1d
 
 from mocap.core.skeleton import SkeletonDefinition
 from mocap.synthetic.posing import rest_joints
@@ -28,11 +28,14 @@ LOW_M = (0.025, 0.060)
 SPEED_SMOOTHING_S = 0.02
 SLIDING_SD_M_S, SHIFT_SD_M, ACCELERATION_SD_M_S2 = 0.003, 0.10, 3.0
 HEIGHT_SD_M = 0.005
+LIFT_ROUNDS = 5
 STANDING_HEIGHT_M = 0.04
 """An ankle stands that is no higher than this over its lowest (2 % of the frames aside)."""
 STRETCH = 0.9998
 """The longest a leg may be, of thigh and shin: at 1 the knee has no direction and its speed no bound."""
-DROP_SMOOTHING_S = 0.1
+SOFT_STRETCH = 0.98
+"""Up to here, a knee bent by 23 degrees, a leg may always be stretched; farther only softly, or as the source's is."""
+SWINGING_SHARE = 0.05
 POLE_BIAS = 0.02
 
 
@@ -161,12 +164,18 @@ def planted_ankle(
         velocity = (share[..., None] * np.diff(paths, axis=0)).sum(axis=1) * fps
         still = np.minimum(foot[1:], foot[:-1])
         shift[:, :2] = _least_squares(fps, -velocity[:, :2], still, np.zeros((len(ankle), 2)), np.zeros(len(ankle)))
-    height = -paths[..., 2].min(axis=1)
-    if len(ankle) > 2:
-        nothing = np.zeros((len(ankle) - 1, 1))
-        shift[:, 2] = _least_squares(fps, nothing, nothing[:, 0], height[:, None], foot**2)[:, 0]
-    shift[:, 2] = np.maximum(shift[:, 2], height)
+    shift[:, 2] = _lifted(-paths[..., 2].min(axis=1), foot**2, fps)
     return shift, foot
+
+
+def _lifted(height: Float[np.ndarray, "T"], carries: Float[np.ndarray, "T"], fps: float) -> Float[np.ndarray, "T"]:
+    """Smoothly at `height` where it carries, and nowhere below it: where it would be, it is made to carry too."""
+    lift = np.where(carries > 0, height, 0.0)
+    nothing = np.zeros((max(len(height) - 1, 0), 1))
+    for _ in range(LIFT_ROUNDS if len(height) > 2 else 0):
+        lift = _least_squares(fps, nothing, nothing[:, 0], height[:, None], carries)[:, 0]
+        carries = np.where(lift < height, 1.0, carries)
+    return np.maximum(lift, height)
 
 
 def _least_squares(
@@ -201,43 +210,56 @@ def _least_squares(
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """Where hips and ankles shall be: hip_centre (T, 3), ankles by side (T, 3), carries by side (T,), m."""
+    """Where hips and ankles shall be: hip_centre (T, 3), ankles by side (T, 3), m.
+
+    own_reach: by side (T,), hip to ankle when the bones point as the source's.
+    """
 
     hip_centre: Float[np.ndarray, "T 3"]
     ankles: dict[str, Float[np.ndarray, "T 3"]]
-    carries: dict[str, Float[np.ndarray, "T"]]
+    own_reach: dict[str, Float[np.ndarray, "T"]]
 
 
 def place_feet(
     source: HumanSource, skeleton: SkeletonDefinition, turns: Turns, standing: Bool[np.ndarray, "T 2"]
 ) -> Placed:
-    """Ankles that stand where they stand; the hips go along with the mean of both shifts."""
+    """Ankles that stand where they stand, and hips that go along with them."""
     soles, own = soles_of(skeleton), own_ankles(source, skeleton, turns)
     down = np.array([0.0, 0.0, floor_shift(source, own, skeleton, turns, standing)])
-    ankles, carries, shifts = {}, {}, []
+    ankles, carries, shifts, reach = {}, {}, [], {}
     for side in SIDES:
         shift, carries[side] = planted_ankle(soles, side, own[side] + down, turns, source.fps)
         ankles[side] = own[side] + down + shift
-        shifts.append(shift)
-    common = np.mean(shifts, axis=0)
-    if source.n_frames > 2:
-        common[:, 2] = gaussian_filter1d(common[:, 2], DROP_SMOOTHING_S * source.fps, mode="nearest")
-    return Placed(source.hip_centre + down + common, ankles, carries)
+        shifts.append(shift * [1.0, 1.0, 0.0])
+        reach[side] = np.linalg.norm(own[side] - hip_joint(source.hip_centre, skeleton, side, turns), axis=-1)
+    placed = Placed(source.hip_centre + down + np.mean(shifts, axis=0), ankles, reach)
+    return replace(placed, hip_centre=_at_reach(placed, skeleton, turns, carries, source.fps))
 
 
-def lowered(placed: Placed, skeleton: SkeletonDefinition, turns: Turns, fps: float) -> Placed:
-    """Hips brought down, smoothly, where a carrying foot is out of the leg's reach."""
-    drop = np.zeros(len(placed.hip_centre))
+def _at_reach(
+    placed: Placed,
+    skeleton: SkeletonDefinition,
+    turns: Turns,
+    carries: dict[str, Float[np.ndarray, "T"]],
+    fps: float,
+) -> Float[np.ndarray, "T 3"]:
+    """The hips at the height at which the legs are as long as they were, those that carry above all."""
+    n = len(placed.hip_centre)
+    weight, wanted = np.zeros(n), np.zeros(n)
     for side, ankle in placed.ankles.items():
-        reach = STRETCH * sum(leg_lengths(skeleton, side))
         leg = hip_joint(placed.hip_centre, skeleton, side, turns) - ankle
-        allowed = np.sqrt(np.maximum(reach**2 - (leg[:, :2] ** 2).sum(axis=1), 0.0))
-        drop = np.maximum(drop, placed.carries[side] * np.maximum(leg[:, 2] - allowed, 0.0))
-    size = DROP_SMOOTHING_S * fps
-    if len(drop) > 2 and drop.max() > 0:
-        drop = gaussian_filter1d(maximum_filter1d(drop, 2 * round(2 * size) + 1), size, mode="nearest")
-    hips = placed.hip_centre - drop[:, None] * [0.0, 0.0, 1.0]
-    return Placed(hips, placed.ankles, placed.carries)
+        level = (leg[:, :2] ** 2).sum(axis=1)
+        height = np.sqrt(np.maximum(placed.own_reach[side] ** 2 - level, 0.0))
+        upright = np.maximum(leg[:, 2], 0.0) / np.maximum(np.linalg.norm(leg, axis=-1), 1e-9)
+        share = upright**2 * (carries[side] + SWINGING_SHARE)
+        wanted += share * (height - leg[:, 2])
+        weight += share
+    wanted = np.where(weight > 0, wanted / np.where(weight > 0, weight, 1.0), 0.0)
+    if n > 2:
+        nothing = np.zeros((n - 1, 1))
+        weight = np.minimum(weight, 1.0)
+        wanted = _least_squares(fps, nothing, nothing[:, 0], wanted[:, None], weight)[:, 0]
+    return placed.hip_centre + wanted[:, None] * [0.0, 0.0, 1.0]
 
 
 def leg_lengths(skeleton: SkeletonDefinition, side: str) -> tuple[float, float]:
@@ -268,10 +290,22 @@ def bend_legs(placed: Placed, skeleton: SkeletonDefinition, turns: Turns) -> Tur
         old = [turns[side + "UpLeg"] @ bones[0], turns[side + "Leg"] @ bones[1]]
         hint = lengths[0] * old[0] - _along(lengths[0] * old[0], lengths[0] * old[0] + lengths[1] * old[1])
         hint = hint + POLE_BIAS * sum(lengths) * (turns[side + "UpLeg"] @ np.array([0.0, -1.0, 0.0]))
-        thigh, shin = two_bones(ankle - hip_joint(placed.hip_centre, skeleton, side, turns), lengths, hint)
+        reach = ankle - hip_joint(placed.hip_centre, skeleton, side, turns)
+        reach = _within(reach, sum(lengths), placed.own_reach[side])
+        thigh, shin = two_bones(reach, lengths, hint)
         turns[side + "UpLeg"] = arc(old[0], thigh) @ turns[side + "UpLeg"]
         turns[side + "Leg"] = arc(old[1], shin) @ turns[side + "Leg"]
     return turns
+
+
+def _within(reach: Float[np.ndarray, "T 3"], leg: float, own: Float[np.ndarray, "T"]) -> Float[np.ndarray, "T 3"]:
+    """Shortened where a leg would have to be straighter than the source's, smoothly up to nearly straight."""
+    distance = np.linalg.norm(reach, axis=-1)
+    free = np.clip(own, SOFT_STRETCH * leg, (STRETCH - 1e-4) * leg)
+    room = STRETCH * leg - free
+    beyond = np.maximum(distance - free, 0.0)
+    allowed = np.where(beyond > 0, free + room * -np.expm1(-beyond / room), distance)
+    return reach * (allowed / np.maximum(distance, 1e-9))[:, None]
 
 
 def _along(vectors: Float[np.ndarray, "T 3"], axis: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
