@@ -12,7 +12,7 @@ from calibration.boards import CharucoBoard
 from calibration.camera import Rig
 from mocap.core.errors import ConfigError
 from mocap.synthetic.board_paths import FLOOR_M, Pace, Stop, board_middle, travelled
-from mocap.synthetic.board_views import CORNERS_FOR_A_POSE, SightConfig, corners_in_view
+from mocap.synthetic.board_views import SightConfig, corners_in_view, square_px
 
 CANDIDATES = 160
 """Places that are tried for every stop."""
@@ -96,8 +96,8 @@ def _best_stop(
     poses[:, :3, 3] = middles - R @ board_middle(board)
     sight = SightConfig(max_incidence_deg=EASY_DEG, two_sided=two_sided)
     whole = corners_in_view(rig, board, poses, sight) / board.n_corners
-    readable = corners_in_view(rig, board, poses, sight.model_copy(update={"min_square_px": READABLE_PX}))
-    both = whole[list(pair)].min(0) + 0.5 * (readable[list(pair)].min(0) >= CORNERS_FOR_A_POSE)
+    large = np.minimum(np.abs(square_px(rig, board, poses)[list(pair)]).min(0) / READABLE_PX, 1.0)
+    both = whole[list(pair)].min(0) * (1 + large)
     way = np.linalg.norm(middles - last, axis=-1)
     wrong = np.abs(middles[:, 2] - height)
     score = 4 * both + 0.3 * whole.sum(0) - 0.6 * way - 1.5 * wrong + rng.uniform(0, 0.5, len(middles))

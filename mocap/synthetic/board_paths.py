@@ -92,7 +92,9 @@ def wave_at_camera(
     cameras near the floor see it from nearer.
     """
     speed = min(0.75, 0.7 * _distance(camera, board, 0.4))
-    pace = Pace(speed, 80.0, way=lambda here, there, done: _way_in_picture(camera, here, there, done))
+    pace = Pace(
+        speed, 80.0, pause_s=(0.1, 0.35), way=lambda here, there, done: _way_in_picture(camera, here, there, done)
+    )
     return travelled(_waves(camera, board, rng), pace, board=board, time_s=_times(seconds, fps), rng=rng)
 
 

@@ -75,10 +75,10 @@ class BoardSurface:
         """Grey reflectance, the print blurred over the footprint."""
         grey = np.full(len(face), self.sheet.paper, dtype=np.float32)
         printed = FRONT_FACES + (BACK_FACES if self.sheet.back == "mirrored" else ())
-        on_print = np.flatnonzero(np.isin(face, printed))
-        corners = self.corners_m[:, :2].astype(np.float32)[SLAB_FACES[face[on_print]]]
-        place = np.einsum("nc,nca->na", barycentric[on_print], corners)
-        grey[on_print] = self.reflectance(place, footprint_m[on_print])
+        for one in printed:
+            mine = np.flatnonzero(face == one)
+            place = barycentric[mine] @ self.corners_m[SLAB_FACES[one], :2].astype(np.float32)
+            grey[mine] = self.reflectance(place, footprint_m[mine])
         return np.repeat(grey[:, None], 3, axis=1)
 
     def reflectance(

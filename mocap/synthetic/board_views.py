@@ -18,8 +18,9 @@ class SightConfig(Config):
     """When a corner counts as seen.
 
     max_incidence_deg: between the line of sight and the board's normal. min_square_px: apparent side of a square, the
-    shorter where it is foreshortened; OpenCV's detector with its own settings reads half of the corners of a DICT_4X4
-    board at about 24 px and all at 34. two_sided: the back shows the print too.
+    shorter where it is foreshortened; of a DICT_4X4 board (markers of 3/4 of a square, sharp, any roll) OpenCV's
+    detector with its own settings finds half of the corners at about 20 px, nearly all at 28. two_sided: the back shows
+    the print too.
     """
 
     max_incidence_deg: float = 60.0
@@ -38,6 +39,16 @@ def corners_in_view(
     normals = -world_from_board[:, :3, 2]
     seen = [_seen_by(camera, points, normals, board.square_m, sight or SightConfig()) for camera in rig]
     return np.stack(seen).sum(-1)
+
+
+def square_px(rig: Rig, board: CharucoBoard, world_from_board: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "C T"]:
+    """Apparent side of a square in the board's middle, foreshortened; negative where the board shows its back."""
+    middle = np.array([*board.size_m, 0.0]) / 2
+    places = world_from_board[:, :3, :3] @ middle + world_from_board[:, :3, 3]
+    towards = rig.centers[:, None] - places
+    cosine_by_distance = np.einsum("cta,ta->ct", towards, -world_from_board[:, :3, 2]) / (towards**2).sum(-1)
+    focal = np.array([camera.intrinsics.K[0, 0] for camera in rig])
+    return focal[:, None] * board.square_m * cosine_by_distance
 
 
 def _seen_by(

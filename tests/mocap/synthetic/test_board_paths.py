@@ -12,7 +12,7 @@ from mocap.core.errors import ConfigError
 from mocap.synthetic.board_carrying import carry_through, pairs_by_width, shared_middle
 from mocap.synthetic.board_paths import board_middle, lie_on_floor, poses_at, wave_at_camera
 from mocap.synthetic.board_surface import BoardSheet, board_thing
-from mocap.synthetic.board_views import SightConfig, camera_groups, corners_in_view, shared_frames
+from mocap.synthetic.board_views import SightConfig, camera_groups, corners_in_view, shared_frames, square_px
 
 BOARD = CharucoBoard(4, 5, 0.07, 0.055, "DICT_4X4_50")
 FPS = 20.0
@@ -151,8 +151,9 @@ def test_every_pair_of_a_ring_sees_the_carried_board_together(carry):
     shared = shared_frames(seen)
     neighbours = [shared[i, (i + 1) % 5] for i in range(5)]
     across = [shared[i, (i + 2) % 5] for i in range(5)]
-    assert min(neighbours) >= 60  # 3 s
-    assert min(across) >= 10
+    # Over a dozen seeds the least was 130 of 800 frames for neighbours and 24 for cameras 144° apart.
+    assert min(neighbours) >= 100
+    assert min(across) >= 20
     assert camera_groups(rig, shared) == (rig.names,)
 
 
@@ -251,6 +252,7 @@ def test_corners_are_seen_from_the_front_inside_the_picture_and_large_enough():
     assert corners_in_view(rig, BOARD, poses).tolist() == [[12, 0, 0, 0]]
     assert corners_in_view(rig, BOARD, poses, SightConfig(two_sided=True)).tolist() == [[12, 12, 0, 0]]
     side = camera.intrinsics.K[0, 0] * 0.07 / 2.0
+    np.testing.assert_allclose(square_px(rig, BOARD, poses[[0, 1]]), [[side, -side]])
     assert corners_in_view(rig, BOARD, poses, SightConfig(min_square_px=0.97 * side))[0, 0] == 12
     assert corners_in_view(rig, BOARD, poses, SightConfig(min_square_px=1.01 * side))[0, 0] == 0
 
