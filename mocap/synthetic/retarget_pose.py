@@ -19,8 +19,8 @@ from mocap.geometry.rotations import quat_to_matrix, shortest_arc
 from mocap.synthetic.retarget_names import is_thumb
 from mocap.synthetic.retarget_source import SIDES, HumanSource, nearest_rotation
 
-HINGE_PRIOR = 0.05
-"""Weight of the rest pose's hinge against the mean sine of the bend beyond STRAIGHT_SINE."""
+KNOWN_HINGE = 0.05
+"""Mean sine of the bend, beyond STRAIGHT_SINE, that tells the hinge; with less the rest pose has a say."""
 STRAIGHT_SINE = 0.2
 """A limb bent by less than 12 degrees says nothing of its hinge: joint centres off the line bend it any way."""
 LIMB_JOINTS = {"Arm": ("UpperArm", "ForeArm", "Hand"), "Leg": ("Thigh", "Shin", "Foot")}
@@ -135,7 +135,8 @@ def _hinged_limb(
     prior = _unbent_hinge(source, limb, bones[0], trunk, first)
     bend = np.cross(first, second)
     sine = np.linalg.norm(bend, axis=-1, keepdims=True)
-    across = _mean_in(turn, np.maximum(sine - STRAIGHT_SINE, 0.0) * unit(bend)) + HINGE_PRIOR * prior
+    seen = _mean_in(turn, np.maximum(sine - STRAIGHT_SINE, 0.0) * unit(bend))
+    across = seen + max(KNOWN_HINGE - float(np.linalg.norm(seen)), 0.0) * prior
     upper_turn = _aimed(turn, _frame(_mean_in(turn, first), across) @ _frame(bones[0], hinge).T, bones[0], first)
     turn = source.turn(lower)
     across = _mean_in(turn, _apply(upper_turn, hinge))
@@ -194,14 +195,14 @@ def _hand(
     node = source.roles[side + "Hand"]
     turn = source.rotations[:, node]
     bone = _bone(skeleton, side + "ForeArm", side + "Hand")
-    below = source.descendants(node)
-    thumbs = [n for n in below if is_thumb(source.names[n])]
-    others = [n for n in below if n not in thumbs]
-    fingers = np.sum([source.rest_from(node, n) for n in others], axis=0) if others else np.zeros(3)
+    below = source.seen_from(node)
+    thumbs = [place for n, place in below.items() if is_thumb(source.names[n])]
+    others = [place for n, place in below.items() if not is_thumb(source.names[n])]
+    fingers = np.sum(others, axis=0) if others else np.zeros(3)
     if not np.linalg.norm(fingers):
         fingers = _mean_in(turn, _apply(fore, bone))
     if thumbs:
-        across = np.sum([source.rest_from(node, n) for n in thumbs], axis=0)
+        across = np.sum(thumbs, axis=0)
         across = across - (across @ unit(fingers)) * unit(fingers)
         if np.linalg.norm(across) > 0:
             return turn @ _frame(fingers, across) @ _frame(bone, FORWARD).T
@@ -248,10 +249,13 @@ def _is_across(normal: Float[np.ndarray, "3"], forward: Float[np.ndarray, "3"]) 
 def _foot_forward(source: HumanSource, side: str) -> Float[np.ndarray, "3"]:
     """Ankle to the farthest end of the toes in the foot's axes; without any, where the body faces on the average."""
     node = source.roles[side + "Foot"]
-    ends = [source.rest_from(node, n) for n in source.descendants(node)]
-    farthest = max(ends, key=lambda end: float(np.linalg.norm(end)), default=np.zeros(3))
-    if np.linalg.norm(farthest) > 0:
-        return farthest
+    ends = source.descendants(node)
+    if ends:
+        farthest = max(ends, key=lambda n: float(np.linalg.norm(source.rest_from(node, n))))
+        path = source.positions[:, farthest] - source.positions[:, node]
+        place = source.rest_from(node, farthest) if source.is_rest_human else _mean_in(source.rotations[:, node], path)
+        if np.linalg.norm(place) > 0:
+            return place
     shin = source.place(side + "Thigh") - source.place(side + "Shin")
     across = source.place("LeftThigh") - source.place("RightThigh")
     return _mean_in(source.rotations[:, node], np.cross(across, shin))

@@ -85,6 +85,13 @@ class HumanSource:
         chain = [descendant, *ancestors(self.parents.tolist(), descendant)]
         return self.offsets[chain[: chain.index(node)]].sum(axis=0)
 
+    def seen_from(self, node: int) -> dict[int, Float[np.ndarray, "3"]]:
+        """What hangs on a node and where it is at rest, in its axes; only the next ones where rest means nothing."""
+        below = {n: self.rest_from(node, n) for n in self.descendants(node)}
+        if self.is_rest_human:
+            return below
+        return {n: place for n, place in below.items() if self.parents[n] == node}
+
 
 def human_source(bvh: BvhFile) -> HumanSource:
     """Find the person in a file; an InputError says what could not be found."""
@@ -177,6 +184,14 @@ def _completed(roles: dict[str, int], parents: list[int]) -> dict[str, int]:
         hips = roles.get("Hips", -1)
         if hips not in [meeting, *ancestors(parents, meeting)] and parents[hips] != meeting:
             roles["Hips"] = meeting
+    for side in SIDES:
+        if side + "UpperArm" in roles and side + "Clavicle" not in roles:
+            other = roles.get((RIGHT if side == LEFT else LEFT) + "UpperArm", roles[side + "UpperArm"])
+            chain = chain_between(
+                parents, common_ancestor(parents, other, roles[side + "UpperArm"]), roles[side + "UpperArm"]
+            )
+            if len(chain) > 1:
+                roles[side + "Clavicle"] = chain[0]
     return roles
 
 

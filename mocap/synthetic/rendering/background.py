@@ -66,8 +66,9 @@ class _Seen:
 class BackgroundPainter:
     """Makes the background of one camera, band by band."""
 
-    def __init__(self, statics: Statics, lens: LensRays, *, rays: int, stride: int) -> None:
+    def __init__(self, statics: Statics, lens: LensRays, rng: np.random.Generator, *, rays: int, stride: int) -> None:
         self.statics, self.lens, self.rays, self.stride = statics, lens, rays, stride
+        self._pattern = rng.permutation(16)
         size = (lens.height, lens.width)
         kinds = len(statics.lighting.lamps) + 1
         low = (-(-size[0] // stride), -(-size[1] // stride))
@@ -119,7 +120,7 @@ class BackgroundPainter:
     def _smoothed_share(self, pixels: Int[np.ndarray, "N"], seen: _Seen) -> Float32[np.ndarray, "N K"]:
         """Part of each kind of light that arrives; noise of a few rays per pixel taken out over 5 x 5 pixels."""
         y, x = np.divmod(pixels, self.lens.width)
-        noisy = self._share(seen, (y % 4) * 4 + x % 4, self.rays)
+        noisy = self._share(seen, self._pattern[(y % 4) * 4 + x % 4], self.rays)
         size = (len(pixels) // self.lens.width, self.lens.width)
         tolerance = 0.01 * self._distance[0, pixels].reshape(size)
         points, normals = seen.points.reshape(*size, 3), seen.normals.reshape(*size, 3)
@@ -132,10 +133,9 @@ class BackgroundPainter:
         start = seen.points + np.float32(LIFT_M) * seen.normals
         lamps, statics = self.statics.lighting.lamps, self.statics
         share = np.empty((len(start), len(lamps) + 1), dtype=np.float32)
-        turn = (cell * 7) % 16
         for index, lamp in enumerate(lamps):
-            share[:, index] = lamp_share(lamp, start, seen.normals, [statics.blockers], turn=turn, rays=rays)
-        share[:, -1] = open_share(start, seen.normals, [statics.solid], reach_m=NEARBY_M, turn=cell, rays=rays)
+            share[:, index] = lamp_share(lamp, start, seen.normals, [statics.blockers], turn=cell, rays=rays)
+        share[:, -1] = open_share(start, seen.normals, [statics.solid], reach_m=NEARBY_M, turn=cell, rays=2 * rays)
         return share
 
     def _radiance_of(

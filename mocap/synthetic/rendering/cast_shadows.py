@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int
 from scipy.ndimage import maximum_filter1d
 
 from mocap.synthetic.rendering.background import LIFT_M, Spots
-from mocap.synthetic.rendering.illumination import lamp_share, open_share
-from mocap.synthetic.rendering.lights import Lamp, Lighting
+from mocap.synthetic.rendering.illumination import open_share
+from mocap.synthetic.rendering.lights import SAMPLES, Lamp, Lighting
 from mocap.synthetic.rendering.raycasting import Scene
 
 CELLS = 96
@@ -25,7 +25,7 @@ CONTACT_M = 0.6
 class ShadowCatcher:
     """The background of one camera, ready for shadows."""
 
-    def __init__(self, spots: Spots, lighting: Lighting, *, rays: int) -> None:
+    def __init__(self, spots: Spots, lighting: Lighting, rng: np.random.Generator, *, rays: int) -> None:
         self._spots, self._lighting, self._rays = spots, lighting, rays
         self._size = spots.points.shape[:2]
         self._normals = spots.normals.reshape(-1, 3)
@@ -36,23 +36,28 @@ class ShadowCatcher:
         self._maps = [_LampMap(lamp, self._start[mine]) for lamp, mine in zip(lighting.lamps, self._lit, strict=False)]
         self._cubes = _Cubes(self._start[self._lit[-1]])
         y, x = np.divmod(np.arange(len(self._start)), self._size[1])
-        self._turn = (y % 3) * 3 + x % 3
+        self._turn = rng.permutation(9)[(y % 3) * 3 + x % 3]
 
     def darken(self, image: Float32[np.ndarray, "H W 3"], things: Scene, outline: Float32[np.ndarray, "n 3"]) -> None:
         """Takes from the background, in place, the light that the things keep from it. outline: points all over them."""
         lost = np.zeros((*self._size, 3), dtype=np.float32)
         for kind, lamp in enumerate(self._lighting.lamps):
             mine = self._lit[kind][self._maps[kind].behind(outline)]
-            points, normals = self._start[mine], self._normals[mine]
-            share = lamp_share(lamp, points, normals, [things], turn=self._turn[mine], rays=self._rays)
-            open_to = lamp_share(lamp, points, normals, [], turn=self._turn[mine], rays=self._rays)
-            self._spread(lost, kind, mine, (open_to - share) / np.maximum(open_to, 1e-6))
+            self._spread(lost, kind, mine, self._blocked(lamp, mine, things))
         mine = self._lit[-1][self._cubes.near(outline)]
-        points, normals = self._start[mine], self._normals[mine]
-        rays = 3 * self._rays
-        free = open_share(points, normals, [things], reach_m=CONTACT_M, turn=self._turn[mine] * 2, rays=rays)
+        points, normals, turn = self._start[mine], self._normals[mine], 2 * self._turn[mine]
+        free = open_share(points, normals, [things], reach_m=CONTACT_M, turn=turn, rays=3 * self._rays)
         self._spread(lost, -1, mine, 1 - free)
         self._apply(image, lost)
+
+    def _blocked(self, lamp: Lamp, mine: Int[np.ndarray, "n"], things: Scene) -> Float32[np.ndarray, "n"]:
+        """Part of a lamp that the things hide from spots."""
+        start, turn = np.take(self._start, mine, axis=0), self._turn[mine]
+        blocked = np.zeros(len(mine), dtype=np.float32)
+        for index in range(self._rays):
+            towards = np.take(lamp.points, (turn + index * SAMPLES // self._rays) % SAMPLES, axis=0)
+            blocked += things.blocks(start, towards - start)
+        return blocked / np.float32(self._rays)
 
     def _spread(self, lost: np.ndarray, kind: int, mine: np.ndarray, blocked: Float32[np.ndarray, "n"]) -> None:
         """Adds a loss, smoothed over 3 x 3 spots."""

@@ -156,7 +156,7 @@ def furniture(
     clear: Float[np.ndarray, "N 3"],
     kinds: tuple[str, ...] = tuple(KINDS),
 ) -> list[Thing]:
-    """Up to `count` pieces between two corners of the floor (m; x, y count), apart from each other.
+    """Up to `count` pieces between two corners of the floor (m; x and y count), apart from each other.
 
     clear: (N, 3) circles to stay out of: x, y and radius, m (paths, capture space, 0.8 around cameras).
     """
@@ -166,8 +166,9 @@ def furniture(
         kind = str(rng.choice(list(kinds)))
         piece = KINDS[kind](rng)
         reach = float(np.linalg.norm(piece.vertices[:, :2], axis=1).max())
-        for _ in range(TRIES):
-            place = rng.uniform(lower[:2] + min(reach, 0.5), upper[:2] - min(reach, 0.5))
+        fits = (upper[:2] - lower[:2] > 2 * reach).all()
+        for _ in range(TRIES if fits else 0):
+            place = lower[:2] + reach + rng.random(2) * (upper[:2] - lower[:2] - 2 * reach)
             if all(np.hypot(*(place - circle[:2])) > circle[2] + reach for circle in taken):
                 taken.append((*place, reach))
                 pieces.append(placed(piece, (*place, 0.0), rng.uniform(0, 2 * np.pi)))

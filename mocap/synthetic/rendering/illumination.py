@@ -32,11 +32,11 @@ def lamp_share(
     """Part of the lamp that nothing hides, 0 to 1; 0 where the surface faces away from it."""
     share = np.zeros(len(points), dtype=np.float32)
     for index in range(rays):
-        way = lamp.points[(turn + index * SAMPLES // rays) % SAMPLES] - points
+        way = np.take(lamp.points, (turn + index * SAMPLES // rays) % SAMPLES, axis=0) - points
         facing = (np.einsum("na,na->n", way, normals) > 0) & (way @ lamp.normal < 0)
         left = np.flatnonzero(facing)
         for scene in scenes:
-            left = left[~scene.blocks(points[left], way[left])]
+            left = left[~scene.blocks(np.take(points, left, axis=0), np.take(way, left, axis=0))]
         share[left] += np.float32(1 / rays)
     return share
 
@@ -53,11 +53,12 @@ def open_share(
     """Part of the half-space above the surface, weighted by the cosine, in which nothing is near."""
     share = np.zeros(len(points), dtype=np.float32)
     for index in range(rays):
-        way = normals + np.float32(0.98) * DIRECTIONS[(turn + index * len(DIRECTIONS) // rays) % len(DIRECTIONS)]
+        towards = np.take(DIRECTIONS, (turn + index * len(DIRECTIONS) // rays) % len(DIRECTIONS), axis=0)
+        way = normals + np.float32(0.98) * towards
         way *= np.float32(reach_m) / np.sqrt(np.einsum("na,na->n", way, way))[:, None]
         left = np.arange(len(points))
         for scene in scenes:
-            left = left[~scene.blocks(points[left], way[left])]
+            left = left[~scene.blocks(np.take(points, left, axis=0), np.take(way, left, axis=0))]
         share[left] += np.float32(1 / rays)
     return share
 

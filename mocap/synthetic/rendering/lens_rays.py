@@ -40,10 +40,10 @@ class LensRays:
         rays = np.empty((len(pixels), 6), dtype=np.float32)
         rays[:, :3] = self.origin
         directions = rays[:, 3:]
-        directions[:] = self.directions.reshape(-1, 3)[pixels]
+        directions[:] = np.take(self.directions.reshape(-1, 3), pixels, axis=0)
         for along, offset in ((self.along_x, place[0]), (self.along_y, place[1])):
             if offset:
-                directions += np.float32(offset) * along.reshape(-1, 3)[pixels]
+                directions += np.float32(offset) * np.take(along.reshape(-1, 3), pixels, axis=0)
         return rays
 
     def depth(self, distance: Float32[np.ndarray, "N"], rays: Float32[np.ndarray, "N 6"]) -> Float32[np.ndarray, "N"]:

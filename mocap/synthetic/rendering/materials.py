@@ -87,12 +87,12 @@ def parquet(rng: np.random.Generator) -> Texture:
 
 def tiles(rng: np.random.Generator) -> Texture:
     """Stone tiles with joints."""
-    count = int(rng.choice([4, 5, 8]))
+    count = int(rng.choice([4, 6, 8]))
     v, u = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) / SIDE * count
     cell = (np.floor(v).astype(np.int32), np.floor(u).astype(np.int32))
     tone = (1 + 0.05 * rng.standard_normal((count, count)).astype(np.float32))[cell]
     if rng.random() < 0.3:  # chequered
-        tone = tone * np.where((cell[0] + cell[1]) % 2 == count % 2, 1.0, 0.45).astype(np.float32)
+        tone = tone * np.where((cell[0] + cell[1]) % 2 == 0, 1.0, 0.45).astype(np.float32)
     tone = tone * (1 + 0.07 * noise(rng, (SIDE, SIDE), slope=1.2))
     joint = np.minimum(_to_edge(v), _to_edge(u)) * SIDE / count
     colour = pick(rng, ((0.55, 0.52, 0.47), (0.32, 0.31, 0.30), (0.50, 0.40, 0.30)))

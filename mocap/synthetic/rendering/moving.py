@@ -15,8 +15,8 @@ from mocap.synthetic.rendering.raycasting import Hits, Mesh, Scene
 from mocap.synthetic.rendering.topology import Nodes, Topology, flat_normals
 from mocap.synthetic.scene import Thing
 
-LIFT_M = 0.008
-"""Shadow rays start this far above the skin: more than the flatness of triangles of 4 cm on a limb."""
+LIFT_M = 0.02
+"""Shadow rays start this far above the skin: more than it is away from its coarse mesh."""
 NEARBY_M = 0.35
 """Reach of the darkening in folds and under arms."""
 
@@ -33,9 +33,10 @@ class Instant:
         """With the normals worked out."""
         return cls(tuple(things), tuple(flat_normals(thing) for thing in things))
 
-    def scene(self) -> Scene:
-        """All of it, for shadows."""
-        return Scene([Mesh(thing.vertices, thing.surface.faces) for thing in self.things])
+    def shadow_scene(self, topologies: Sequence[Topology]) -> Scene:
+        """All of it, in coarse triangles."""
+        pairs = zip(self.things, topologies, strict=True)
+        return Scene([Mesh(thing.vertices, topology.rough) for thing, topology in pairs])
 
 
 class FrontScene:
@@ -45,7 +46,8 @@ class FrontScene:
         self._kept: list[Int32[np.ndarray, "n"]] = []
         meshes = []
         for thing, flat, topology in zip(instant.things, instant.flat, topologies, strict=True):
-            towards = np.einsum("fa,fa->f", flat, eye - thing.vertices[topology.faces[:, 0]]) > 0
+            away = np.take(thing.vertices, topology.faces[:, 0], axis=0) - eye
+            towards = np.einsum("fa,fa->f", flat, away) < 0
             kept = np.flatnonzero(towards | topology.open).astype(np.int32)
             meshes.append(Mesh(thing.vertices, topology.faces[kept]))
             self._kept.append(kept)
@@ -57,7 +59,7 @@ class FrontScene:
         face = hits.face.copy()
         for index, kept in enumerate(self._kept):
             here = np.flatnonzero(hits.mesh == index)
-            face[here] = kept[hits.face[here]]
+            face[here] = np.take(kept, hits.face[here])
         return Hits(hits.distance, hits.mesh, face, hits.barycentric)
 
 
@@ -86,7 +88,7 @@ def shade(
     used = np.zeros(len(nodes.points), dtype=bool)
     used[corners.reshape(-1)] = True
     light = interpolate(_node_light(nodes, used, around), corners, weights)
-    normal = unit(flat[hits.face])
+    normal = unit(np.take(flat, hits.face, axis=0))
     slant = np.abs(np.einsum("na,na->n", rays[:, 3:], normal))
     footprint = spread * hits.distance / np.sqrt(np.maximum(slant, np.float32(0.05)))
     radiance = thing.surface.albedo(hits.face, hits.barycentric, footprint) * light

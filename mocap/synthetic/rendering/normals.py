@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 def face_normals(vertices: Float32[np.ndarray, "V 3"], faces: Int32[np.ndarray, "F 3"]) -> Float32[np.ndarray, "F 3"]:
     """Normals of triangles, as long as twice their area."""
-    first, second, third = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
+    first, second, third = (np.take(vertices, faces[:, corner], axis=0) for corner in range(3))
     return cross(second - first, third - first)
 
 
@@ -40,7 +40,7 @@ def interpolate(
     values: Float32[np.ndarray, "V c"], corners: Int32[np.ndarray, "N 3"], weights: Float32[np.ndarray, "N 3"]
 ) -> Float32[np.ndarray, "N c"]:
     """Values of three vertices mixed by barycentric weights."""
-    mixed = values[corners[:, 0]] * weights[:, :1]
-    mixed += values[corners[:, 1]] * weights[:, 1:2]
-    mixed += values[corners[:, 2]] * weights[:, 2:]
+    mixed = np.take(values, corners[:, 0], axis=0) * weights[:, :1]
+    mixed += np.take(values, corners[:, 1], axis=0) * weights[:, 1:2]
+    mixed += np.take(values, corners[:, 2], axis=0) * weights[:, 2:]
     return mixed

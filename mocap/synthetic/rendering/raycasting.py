@@ -34,7 +34,7 @@ class Hits:
     barycentric: Float32[np.ndarray, "N 3"]
 
     def __getitem__(self, rows: Any) -> Hits:
-        return Hits(self.distance[rows], self.mesh[rows], self.face[rows], self.barycentric[rows])
+        return Hits(*(np.take(part, rows, axis=0) for part in (self.distance, self.mesh, self.face, self.barycentric)))
 
     def __len__(self) -> int:
         return len(self.distance)
@@ -87,5 +87,6 @@ class Scene:
         """Whether something lies between start and start + way."""
         if self._empty or not len(start):
             return np.zeros(len(start), dtype=bool)
-        rays = np.concatenate([start, way], axis=1)
+        rays = np.empty((len(start), 6), dtype=np.float32)
+        rays[:, :3], rays[:, 3:] = start, way
         return self._scene.test_occlusions(self._tensor(rays), tfar=BEFORE_TARGET, nthreads=1).numpy()

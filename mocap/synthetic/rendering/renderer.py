@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32, Int, Int16
 from pydantic import Field
 
 from calibration.camera import Camera
@@ -44,10 +44,12 @@ class RenderConfig(Config):
 @dataclass(frozen=True, eq=False)
 class Rendered:
     """image: (H, W, 3) linear RGB, mid-grey walls near 0.25, lamps above 1; black where the lens sees nothing.
-    depth_m: (H, W) along the optical axis, 0 where the lens sees nothing."""
+    depth_m: (H, W) along the optical axis, 0 where the lens sees nothing. thing: (H, W) which of the moving things a
+    pixel shows, in their order, -1 for the room."""
 
     image: Float32[np.ndarray, "H W 3"]
     depth_m: Float32[np.ndarray, "H W"]
+    thing: Int16[np.ndarray, "H W"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,10 @@ class _Sample:
 
 
 class Renderer:
-    """One camera in a room. The empty room is painted when this is made (seconds); frames only add what moves."""
+    """One camera in a room. The empty room is painted when this is made (seconds); frames only add what moves.
+
+    seed: of the pattern in which neighbouring pixels use places on the lamps.
+    """
 
     def __init__(
         self,
@@ -75,35 +80,38 @@ class Renderer:
         self.config = config or RenderConfig()
         self._statics = Statics(room, statics)
         self._lens = LensRays(camera)
+        rng = np.random.default_rng(seed)
+        effort = self.config
         painter = BackgroundPainter(
-            self._statics, self._lens, rays=self.config.background_rays, stride=self.config.shadow_stride
+            self._statics, self._lens, rng, rays=effort.background_rays, stride=effort.shadow_stride
         )
         self.background = painter.paint()
-        self._catcher = ShadowCatcher(self.background.spots, room.lighting, rays=self.config.shadow_rays)
+        self._catcher = ShadowCatcher(self.background.spots, room.lighting, rng, rays=effort.shadow_rays)
         self._topologies: dict[int, Topology] = {}
 
     def render(self, moments: Sequence[Sequence[Thing]]) -> Rendered:
         """One picture. moments: the things that move at instants spread over the exposure (the same things in the same
         order); one instant gives a sharp picture. Light and shadows are those of the middle one."""
-        image, depth = self.background.radiance.copy(), self.background.depth.copy()
+        empty = self.background
+        rendered = Rendered(empty.radiance.copy(), empty.depth.copy(), np.full(empty.depth.shape, -1, dtype=np.int16))
         if not moments or not moments[0]:
-            return Rendered(image, depth)
+            return rendered
         topologies = [self._topology(thing) for thing in moments[0]]
-        if any([t.surface for t in m] != [topology.surface for topology in topologies] for m in moments):
+        if any([id(thing.surface) for thing in things] != [id(t.surface) for t in topologies] for things in moments):
             raise ValueError("Renderer.render: every moment must hold the same things in the same order")
         if is_still(moments, topologies, self.camera):
             moments = [moments[len(moments) // 2]]
         middle = Instant.of(moments[len(moments) // 2])
-        scene = middle.scene()
+        scene = middle.shadow_scene(topologies)
         outline = np.concatenate([t.outline(thing) for t, thing in zip(topologies, middle.things, strict=True)])
-        self._catcher.darken(image, scene, outline)
+        self._catcher.darken(rendered.image, scene, outline)
         pixels = covered_pixels(moments, topologies, self.camera, self._lens.sees)
         if len(pixels):
             around = Surroundings(self._statics.lighting, (scene, self._statics.blockers), scene, self.config.body_rays)
             samples = self._samples(moments, middle, topologies, pixels)
-            self._blend(image, pixels, samples, self._shaded(samples, pixels, middle, topologies, around))
-            self._put_depth(depth, pixels, samples[len(moments) // 2])
-        return Rendered(image, depth)
+            self._blend(rendered.image, pixels, samples, self._shaded(samples, pixels, middle, topologies, around))
+            self._place(rendered, pixels, samples[len(moments) // 2])
+        return rendered
 
     def _topology(self, thing: Thing) -> Topology:
         key = id(thing.surface)  # kept alive by the Topology
@@ -203,9 +211,12 @@ class Renderer:
             behind[:, channel] += (total / rays).astype(np.float32)
         flat[pixels] = behind
 
-    def _put_depth(self, depth: Float32[np.ndarray, "H W"], pixels: Int[np.ndarray, "P"], sample: _Sample) -> None:
-        near = sample.seen
-        depth.reshape(-1)[pixels[near]] = self._lens.depth(sample.hits.distance[near], sample.rays[near])
+    def _place(self, rendered: Rendered, pixels: Int[np.ndarray, "P"], sample: _Sample) -> None:
+        """Depth and number of what the sample sees."""
+        near = np.flatnonzero(sample.seen)
+        mine, hits = pixels[near], sample.hits[near]
+        rendered.depth_m.reshape(-1)[mine] = self._lens.depth(hits.distance, np.take(sample.rays, near, axis=0))
+        rendered.thing.reshape(-1)[mine] = hits.mesh
 
 
 def sampling(moments: int) -> tuple[list[int], list[tuple[int, int]]]:

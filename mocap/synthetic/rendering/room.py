@@ -17,6 +17,8 @@ from mocap.synthetic.scene import Thing
 LEVEL = 0.55
 """Light on a white ball in the middle of the room, as radiance of a white sheet: mid-grey walls then show at about 0.25."""
 STUDIO_SHARE = 0.2
+MOST_LAMPS = 3
+"""Every lamp costs shadow rays in every frame."""
 LAMP_BELOW_CEILING_M = 0.02
 
 
@@ -56,7 +58,7 @@ def sample_room(
     lamps = _ceiling_lamps(rng, lower, upper)
     decor: list[Thing] = []
     if not studio:
-        on_walls, windows = _furnish_walls(rng, lower, upper)
+        on_walls, windows = _furnish_walls(rng, lower, upper, MOST_LAMPS - len(lamps))
         decor += on_walls
         lamps += windows
     return Room(
@@ -109,9 +111,9 @@ def _ceiling_lamps(
 
 
 def _furnish_walls(
-    rng: np.random.Generator, lower: Float[np.ndarray, "3"], upper: Float[np.ndarray, "3"]
+    rng: np.random.Generator, lower: Float[np.ndarray, "3"], upper: Float[np.ndarray, "3"], most: int
 ) -> tuple[list[Thing], list[Lamp]]:
-    """Doors, windows and pictures: each wall is cut into stretches of which each may hold one of them."""
+    """Doors, `most` windows and pictures: each wall is cut into stretches of which each may hold one of them."""
     things, windows = [], []
     skirting = plastic(rng)
     walls = _walls(lower, upper)
@@ -123,7 +125,7 @@ def _furnish_walls(
         stretches = max(1, int(length / 2.4))
         for stretch in range(stretches):
             middle = (stretch + 0.5 + rng.uniform(-0.15, 0.15)) / stretches * length
-            if index == bright and len(windows) < 2:
+            if index == bright and len(windows) < most:
                 frame_thing, lamp = _window(rng, frame, middle, skirting)
                 things.append(frame_thing)
                 windows.append(lamp)
@@ -149,18 +151,28 @@ class WallFrame:
         return np.array([*(self.left + along * self.right + out * self.inwards), height])
 
     def board(
-        self, start: float, end: float, heights: tuple[float, float], thickness: float, texture: Texture
+        self,
+        start: float,
+        end: float,
+        heights: tuple[float, float],
+        thickness: float,
+        texture: Texture,
+        *,
+        upright: bool = False,
     ) -> Thing:
-        """A slab on the wall."""
+        """A slab on the wall. upright: the grain runs from the floor to the ceiling."""
         mesh = MeshBuilder([texture])
-        width, height = end - start, heights[1] - heights[0]
-        right, down, out = np.array([*self.right, 0]), np.array([0, 0, -1.0]), np.array([*self.inwards, 0])
+        width, height = (end - start) * np.array([*self.right, 0]), np.array([0, 0, heights[0] - heights[1]])
+        out = thickness * np.array([*self.inwards, 0])
         corner = self.at(start, heights[1], thickness)
-        mesh.quad(corner, width * right, height * down)
-        mesh.quad(corner - thickness * out, width * right, thickness * out)
-        mesh.quad(corner + height * down, width * right, -thickness * out)
-        mesh.quad(corner - thickness * out, thickness * out, height * down)
-        mesh.quad(corner + width * right, -thickness * out, height * down)
+        if upright:
+            mesh.quad(corner + width, height, -width)
+        else:
+            mesh.quad(corner, width, height)
+        mesh.quad(corner - out, width, out)
+        mesh.quad(corner + height, width, -out)
+        mesh.quad(corner - out, out, height)
+        mesh.quad(corner + width, -out, height)
         return mesh.thing()
 
 
@@ -169,7 +181,7 @@ def _on_wall(rng: np.random.Generator, frame: WallFrame, middle: float) -> list[
     kind = rng.choice(["door", "picture", "picture", "shelf", "nothing", "nothing"])
     if kind == "door":
         trim, leaf = plastic(rng), wood(rng)
-        door = frame.board(middle - 0.45, middle + 0.45, (0.0, 2.03), 0.04, leaf)
+        door = frame.board(middle - 0.45, middle + 0.45, (0.0, 2.03), 0.04, leaf, upright=True)
         return [frame.board(middle - 0.53, middle + 0.53, (0.0, 2.11), 0.03, trim), door]
     if kind == "picture":
         half, height = rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.9)
@@ -198,7 +210,7 @@ def _window(rng: np.random.Generator, frame: WallFrame, middle: float, trim: Tex
 def _balanced(lamps: Sequence[Lamp], textures: Sequence[Texture], centre: Float[np.ndarray, "3"]) -> Lighting:
     """Light thrown back by floor, walls and ceiling fills the shadows; all of it scaled to `LEVEL` in the middle."""
     ground, wall, ceiling = (_mean_colour(texture) for texture in textures)
-    total = sum(lamp.radiance * lamp.area for lamp in lamps) * np.float32(0.055)
+    total = sum(lamp.radiance * lamp.area for lamp in lamps) * np.float32(0.024)
     above = (total * (0.10 + 0.55 * ceiling + 0.45 * wall)).astype(np.float32)
     below = (total * (0.06 + 0.60 * ground + 0.30 * wall)).astype(np.float32)
     lighting = Lighting(tuple(lamps), above, below)

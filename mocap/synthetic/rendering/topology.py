@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Int32
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from mocap.synthetic.rendering.coarse import coarse_faces
 from mocap.synthetic.rendering.normals import face_normals, interpolate, unit, vertex_from_face
 from mocap.synthetic.rendering.raycasting import Hits
 from mocap.synthetic.scene import Thing
@@ -43,6 +44,7 @@ class Topology:
         edges = np.linalg.norm(first - second, axis=-1)
         self.fine = bool(thing.smooth and np.quantile(edges, 0.9) < NODE_SPACING_M)
         self.open = _on_open_parts(self.faces, len(thing.vertices))
+        self.rough: Int32[np.ndarray, "G 3"] = coarse_faces(thing.vertices, self.faces) if self.fine else self.faces
         if self.fine:
             self._near = _neighbours(self.faces, len(thing.vertices))
         else:
