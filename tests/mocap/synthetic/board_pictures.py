@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 GREY = 0.3
-RAYS = 3
+RAYS = 2
 """Per pixel and direction."""
 
 
@@ -34,6 +34,8 @@ def traced(camera, thing, px, rays):
     for number, face in enumerate(thing.surface.faces):
         a, b, c = thing.vertices[face].astype(np.float64)
         normal = np.cross(b - a, c - a)
+        if (a - center) @ normal >= 0:
+            continue  # its back is turned to the camera
         slope = directions @ normal
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             distance = (a - center) @ normal / slope
