@@ -82,7 +82,11 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         help="build of torch: cpu (at first), default (what the package index offers), cuda; kept until named again",
     )
     parser.add_argument(
-        "--extra", action="append", default=[], metavar="NAME", help="install this extra too: dev, synth, plots, smpl, all"
+        "--extra",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="install this extra too: dev, synth, plots, smpl, all",
     )
     parser.add_argument("--recreate", action="store_true", help="make the environment anew")
     options, rest = parser.parse_known_args(arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import make_sample_session as sample
+import numeric_session as sample
 from calibration.rig_file import read_rig
 from mocap.core.keypoints import load_keypoint_set
 from mocap.io.detections_import import import_detections
