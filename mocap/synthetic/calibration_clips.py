@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,8 @@ class Clip:
         ]
         longest = max(len(shot.clock) for shot in self.shots)
         table = dict(board_of(config.board).to_table())
-        truth = truth_of((), self.rig, views, fps=self.shots[0].fps, n_frames=longest, seed=config.seed, board=table)
-        save_truth(truth, self.folder / "truth.npz", joints_of(truth))
+        truth = truth_of((), self.rig, views, fps=self.shots[0].fps, n_frames=longest, seed=config.seed)
+        save_truth(replace(truth, board=table), self.folder / "truth.npz", joints_of(truth))
 
 
 def board_of(config: BoardConfig) -> CharucoBoard:

@@ -45,11 +45,11 @@ class PersonConfig(Config):
 
 
 class BoardConfig(Config):
-    """The ChArUco board of the calibration clips; the default fills an A1 sheet."""
+    """The ChArUco board of the calibration clips; the default fills an A0 sheet, for cameras some 3 m away."""
 
     squares: tuple[int, int] = (5, 7)
-    square_m: float = Field(default=0.11, gt=0)
-    marker_m: float = Field(default=0.083, gt=0)
+    square_m: float = Field(default=0.13, gt=0)
+    marker_m: float = Field(default=0.099, gt=0)
     dictionary: str = "DICT_4X4_50"
     legacy: bool = False
     inverted: bool = False
@@ -60,7 +60,7 @@ class CalibrationClipsConfig(Config):
     """Clips of a waved board; 0 seconds leaves a kind out."""
 
     intrinsics_s: float = Field(default=8.0, ge=0)
-    extrinsics_s: float = Field(default=24.0, ge=0)
+    extrinsics_s: float = Field(default=30.0, ge=0)
     floor_s: float = Field(default=1.0, ge=0)
     fps: float = Field(default=10.0, gt=0)
 

@@ -53,7 +53,6 @@ def truth_of(
     fps: float,
     n_frames: int,
     seed: int,
-    board: dict[str, object] | None = None,
 ) -> TakeTruth:
     """The bodies sampled at `fps` beside the views."""
     time_s = np.arange(n_frames) / fps
@@ -69,7 +68,7 @@ def truth_of(
         keypoints_m=points,
         rig=rig,
         views=tuple(views),
-        board=board or {},
+        board={},
         seed=seed,
     )
 
