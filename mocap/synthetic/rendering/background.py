@@ -18,8 +18,6 @@ MARGIN = 2
 """Rows beyond a band that smoothing looks at."""
 LIFT_M = 0.003
 """Shadow rays start this far above the surface."""
-NEARBY_M = 0.8
-"""Reach of the darkening in corners."""
 BRIGHTEST = 4.0
 """Radiance at which lamps are cut, so that their edges stay smooth."""
 
@@ -135,7 +133,7 @@ class BackgroundPainter:
         share = np.empty((len(start), len(lamps) + 1), dtype=np.float32)
         for index, lamp in enumerate(lamps):
             share[:, index] = lamp_share(lamp, start, seen.normals, [statics.blockers], turn=cell, rays=rays)
-        share[:, -1] = open_share(start, seen.normals, [statics.solid], reach_m=NEARBY_M, turn=cell, rays=2 * rays)
+        share[:, -1] = open_share(start, seen.normals, [statics.solid], turn=cell, rays=2 * rays)
         return share
 
     def _radiance_of(

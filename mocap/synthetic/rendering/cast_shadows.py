@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Int
 from scipy.ndimage import maximum_filter1d
 
 from mocap.synthetic.rendering.background import LIFT_M, Spots
-from mocap.synthetic.rendering.illumination import open_share
+from mocap.synthetic.rendering.illumination import NEARBY_M, open_share
 from mocap.synthetic.rendering.lights import SAMPLES, Lamp, Lighting
 from mocap.synthetic.rendering.raycasting import Scene
 
@@ -18,8 +18,6 @@ APART_M = 0.05
 """Points of an outline lie this near to each other."""
 CUBE_M = 0.2
 """Cells of the map of what is near a moving thing."""
-CONTACT_M = 0.6
-"""Reach of the darkening near a moving thing."""
 
 
 class ShadowCatcher:
@@ -39,14 +37,14 @@ class ShadowCatcher:
         self._turn = rng.permutation(9)[(y % 3) * 3 + x % 3]
 
     def darken(self, image: Float32[np.ndarray, "H W 3"], things: Scene, outline: Float32[np.ndarray, "n 3"]) -> None:
-        """Takes from the background, in place, the light that the things keep from it. outline: points all over them."""
+        """Takes from the background, in place, the light that things keep from it. outline: points all over them."""
         lost = np.zeros((*self._size, 3), dtype=np.float32)
         for kind, lamp in enumerate(self._lighting.lamps):
             mine = self._lit[kind][self._maps[kind].behind(outline)]
             self._spread(lost, kind, mine, self._blocked(lamp, mine, things))
         mine = self._lit[-1][self._cubes.near(outline)]
         points, normals, turn = self._start[mine], self._normals[mine], 2 * self._turn[mine]
-        free = open_share(points, normals, [things], reach_m=CONTACT_M, turn=turn, rays=3 * self._rays)
+        free = open_share(points, normals, [things], turn=turn, rays=3 * self._rays)
         self._spread(lost, -1, mine, 1 - free)
         self._apply(image, lost)
 
@@ -116,7 +114,8 @@ class _LampMap:
             if here.any():
                 points = np.zeros(CELLS * CELLS, dtype=np.uint8)
                 points[cells[here]] = 1
-                hidden |= cv2.dilate(points.reshape(CELLS, CELLS), np.ones((2 * limit + 1, 2 * limit + 1), np.uint8))
+                around = np.ones((2 * limit + 1, 2 * limit + 1), dtype=np.uint8)
+                np.maximum(hidden, cv2.dilate(points.reshape(CELLS, CELLS), around), out=hidden)
         return hidden.reshape(-1)[self._cell] > 0
 
 
@@ -124,7 +123,7 @@ class _Cubes:
     """Which spots are near things: a coarse map of the room."""
 
     def __init__(self, spots: Float32[np.ndarray, "n 3"]) -> None:
-        margin = CONTACT_M + 2 * CUBE_M
+        margin = NEARBY_M + 2 * CUBE_M
         self._lower = spots.min(0, initial=0.0) - margin if not len(spots) else spots.min(0) - margin
         upper = spots.max(0) + margin if len(spots) else self._lower + margin
         self._shape = tuple(int(n) for n in np.ceil((upper - self._lower) / CUBE_M) + 1)
@@ -140,7 +139,7 @@ class _Cubes:
         full = np.zeros(self._shape, dtype=np.uint8)
         full.reshape(-1)[self._cells(outline)] = 1
         for axis in range(3):
-            full = maximum_filter1d(full, 2 * int(np.ceil(CONTACT_M / CUBE_M)) + 1, axis=axis)
+            full = maximum_filter1d(full, 2 * int(np.ceil(NEARBY_M / CUBE_M)) + 1, axis=axis)
         return full.reshape(-1)[self._cell] > 0
 
 

@@ -15,6 +15,9 @@ from mocap.synthetic.rendering.raycasting import Scene
 
 DIRECTIONS = sphere_directions(64)[np.random.default_rng(5).permutation(64)]
 """Added to a normal they are spread by the cosine's law."""
+NEARBY_M = 0.6
+"""What is farther away counts as the light around."""
+THROWN_BACK = 0.3
 HIGHLIGHT = 0.12
 """Part of a lamp that a surface of gloss 1 mirrors when seen straight on; 1 when grazing (Schlick)."""
 INV_PI = np.float32(1 / np.pi)
@@ -46,21 +49,21 @@ def open_share(
     normals: Float32[np.ndarray, "N 3"],
     scenes: Sequence[Scene],
     *,
-    reach_m: float,
     turn: Int[np.ndarray, "N"],
     rays: int,
 ) -> Float32[np.ndarray, "N"]:
-    """Part of the half-space above the surface, weighted by the cosine, in which nothing is near."""
+    """Part of the light from all around that arrives: directions, weighted by the cosine, in which nothing is near, and
+    of the others what near surfaces throw back."""
     share = np.zeros(len(points), dtype=np.float32)
     for index in range(rays):
         towards = np.take(DIRECTIONS, (turn + index * len(DIRECTIONS) // rays) % len(DIRECTIONS), axis=0)
         way = normals + np.float32(0.98) * towards
-        way *= np.float32(reach_m) / np.sqrt(np.einsum("na,na->n", way, way))[:, None]
+        way *= np.float32(NEARBY_M) / np.sqrt(np.einsum("na,na->n", way, way))[:, None]
         left = np.arange(len(points))
         for scene in scenes:
             left = left[~scene.blocks(np.take(points, left, axis=0), np.take(way, left, axis=0))]
         share[left] += np.float32(1 / rays)
-    return share
+    return THROWN_BACK + np.float32(1 - THROWN_BACK) * share
 
 
 def unblocked(

@@ -9,14 +9,14 @@ from calibration.camera import Camera
 
 CENTRE = (0.0, 0.0)
 ROTATED_GRID = ((-0.125, -0.375), (0.125, 0.375), (0.375, -0.125), (-0.375, 0.125))
-"""Places in a pixel, px from its centre: neighbours in the list are opposite, so that any pair has the centre as mean."""
+"""Places in a pixel, px from its centre: the first two and the last two are opposite to each other."""
 PLACES = (CENTRE, *ROTATED_GRID)
 
 
 class LensRays:
     """Directions in the world, float32.
 
-    directions: (H, W, 3) unit, 0 where the lens sees nothing. along_x, along_y: (H, W, 3) change of direction per pixel.
+    directions: (H, W, 3) unit, 0 where the lens sees nothing. along_x, along_y: (H, W, 3) their change per pixel.
     sees: (H, W). spread: (H, W) rad between neighbouring pixels.
     """
 
@@ -28,7 +28,7 @@ class LensRays:
         y, x = np.mgrid[-1 : height + 1, -1 : width + 1].astype(np.float64)
         around = camera.ray(np.stack([x, y], axis=-1))
         directions = around[1:-1, 1:-1]
-        self.sees: Bool[np.ndarray, "H W"] = np.isfinite(directions).all(-1)
+        self.sees: Bool[np.ndarray, "H W"] = np.asarray(np.isfinite(directions).all(-1))
         self.directions = np.nan_to_num(directions).astype(np.float32)
         self.along_x = _half_difference(around[1:-1, 2:], around[1:-1, :-2])
         self.along_y = _half_difference(around[2:, 1:-1], around[:-2, 1:-1])

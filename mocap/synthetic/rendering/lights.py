@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 SAMPLES = 16
 """Places on a lamp that shadow rays go to: one in each cell of a 4 x 4 grid."""
@@ -18,8 +18,8 @@ NEAREST_M = 0.3
 class Lamp:
     """A rectangle that shines to one side.
 
-    centre: m. across, down: half of its sides, m; it shines towards `down x across`. radiance: linear RGB. points: (16, 3)
-    spread over it.
+    centre: m. across, down: half of its sides, m; it shines towards `down x across`. radiance: linear RGB.
+    points: (16, 3) spread over it.
     """
 
     centre: Float32[np.ndarray, "3"]
@@ -86,7 +86,7 @@ class Lamp:
 
 @dataclass(frozen=True, eq=False)
 class Lighting:
-    """All light of a room. from_above, from_below: radiance of what surrounds, linear RGB, mixed by a surface's tilt."""
+    """All light of a room. from_above, from_below: radiance of what surrounds, mixed by a surface's tilt."""
 
     lamps: tuple[Lamp, ...]
     from_above: Float32[np.ndarray, "3"]
@@ -116,11 +116,11 @@ class Lighting:
 
 
 def make_lamp(
-    centre: Sequence[float],
-    across: Sequence[float],
-    down: Sequence[float],
+    centre: Sequence[float | int] | Float[np.ndarray, "3"],
+    across: Sequence[float | int] | Float[np.ndarray, "3"],
+    down: Sequence[float | int] | Float[np.ndarray, "3"],
     *,
-    radiance: Sequence[float],
+    radiance: Sequence[float | int] | Float[np.ndarray, "3"],
     rng: np.random.Generator,
 ) -> Lamp:
     """A lamp with its sample points drawn."""
@@ -128,8 +128,13 @@ def make_lamp(
     a = (i + rng.random(SAMPLES)) / 2 - 1
     b = (j + rng.random(SAMPLES)) / 2 - 1
     points = np.asarray(centre) + a[:, None] * np.asarray(across) + b[:, None] * np.asarray(down)
-    single = [np.asarray(value, dtype=np.float32) for value in (centre, across, down, radiance)]
-    return Lamp(*single, points.astype(np.float32)[rng.permutation(SAMPLES)])
+    return Lamp(
+        centre=np.asarray(centre, dtype=np.float32),
+        across=np.asarray(across, dtype=np.float32),
+        down=np.asarray(down, dtype=np.float32),
+        radiance=np.asarray(radiance, dtype=np.float32),
+        points=points.astype(np.float32)[rng.permutation(SAMPLES)],
+    )
 
 
 def sphere_directions(count: int) -> Float32[np.ndarray, "count 3"]:

@@ -17,8 +17,6 @@ from mocap.synthetic.scene import Thing
 
 LIFT_M = 0.02
 """Shadow rays start this far above the skin: more than it is away from its coarse mesh."""
-NEARBY_M = 0.35
-"""Reach of the darkening in folds and under arms."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +63,11 @@ class FrontScene:
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What lights a moving thing. blockers: scenes that cast shadows on it; moving: the one that is near it."""
+    """What lights a moving thing. blockers: scenes that cast shadows on it. near: those that surround it."""
 
     lighting: Lighting
     blockers: tuple[Scene, ...]
-    moving: Scene
+    near: tuple[Scene, ...]
     rays: int
 
 
@@ -113,7 +111,7 @@ def _node_light(nodes: Nodes, used: Bool[np.ndarray, "n"], around: Surroundings)
     turn = (index * 7) % 16
     for kind, lamp in enumerate(lamps):
         share[:, kind] = lamp_share(lamp, start, normals, around.blockers, turn=turn, rays=rays)
-    share[:, -1] = open_share(start, normals, [around.moving], reach_m=NEARBY_M, turn=(index * 11) % 64, rays=2 * rays)
+    share[:, -1] = open_share(start, normals, around.near, turn=(index * 11) % 64, rays=2 * rays)
     light = np.zeros((len(used), 3), dtype=np.float32)
     if nodes.near is not None:
         share = _smoothed(share, index, nodes)

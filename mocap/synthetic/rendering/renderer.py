@@ -16,7 +16,7 @@ from mocap.synthetic.rendering.cast_shadows import ShadowCatcher
 from mocap.synthetic.rendering.coverage import covered_pixels, is_still
 from mocap.synthetic.rendering.lens_rays import PLACES, LensRays
 from mocap.synthetic.rendering.moving import FrontScene, Instant, Surroundings, shade
-from mocap.synthetic.rendering.raycasting import Hits
+from mocap.synthetic.rendering.raycasting import Hits, Scene
 from mocap.synthetic.rendering.room import Room
 from mocap.synthetic.rendering.statics import Statics
 from mocap.synthetic.rendering.topology import Topology
@@ -107,11 +107,17 @@ class Renderer:
         self._catcher.darken(rendered.image, scene, outline)
         pixels = covered_pixels(moments, topologies, self.camera, self._lens.sees)
         if len(pixels):
-            around = Surroundings(self._statics.lighting, (scene, self._statics.blockers), scene, self.config.body_rays)
+            around = self._surroundings(scene)
             samples = self._samples(moments, middle, topologies, pixels)
             self._blend(rendered.image, pixels, samples, self._shaded(samples, pixels, middle, topologies, around))
             self._place(rendered, pixels, samples[len(moments) // 2])
         return rendered
+
+    def _surroundings(self, moving: Scene) -> Surroundings:
+        statics = self._statics
+        return Surroundings(
+            statics.lighting, (moving, statics.blockers), (moving, statics.solid), self.config.body_rays
+        )
 
     def _topology(self, thing: Thing) -> Topology:
         key = id(thing.surface)  # kept alive by the Topology
@@ -232,4 +238,4 @@ def sampling(moments: int) -> tuple[list[int], list[tuple[int, int]]]:
         places.insert(pairs, 0)
     if moments > 3:
         return places, []
-    return places, [(0, 3), (moments - 1, 4)]
+    return places, [(0, 3), *((m, 0) for m in range(1, moments - 1)), (moments - 1, 4)]

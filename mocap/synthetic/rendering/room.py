@@ -15,7 +15,7 @@ from mocap.synthetic.rendering.textures import Texture, plain
 from mocap.synthetic.scene import Thing
 
 LEVEL = 0.55
-"""Light on a white ball in the middle of the room, as radiance of a white sheet: mid-grey walls then show at about 0.25."""
+"""Mean radiance of a white ball in the middle of the room: mid-grey walls then show at about 0.25."""
 STUDIO_SHARE = 0.2
 MOST_LAMPS = 3
 """Every lamp costs shadow rays in every frame."""

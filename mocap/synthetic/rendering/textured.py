@@ -55,9 +55,9 @@ class MeshBuilder:
 
     def quad(
         self,
-        corner: Sequence[float] | Float[np.ndarray, "3"],
-        across: Sequence[float] | Float[np.ndarray, "3"],
-        down: Sequence[float] | Float[np.ndarray, "3"],
+        corner: Sequence[float | int] | Float[np.ndarray, "3"],
+        across: Sequence[float | int] | Float[np.ndarray, "3"],
+        down: Sequence[float | int] | Float[np.ndarray, "3"],
         texture: int = 0,
         shift: tuple[float, float] = (0.0, 0.0),
     ) -> None:
@@ -70,8 +70,8 @@ class MeshBuilder:
 
     def box(
         self,
-        lower: Sequence[float] | Float[np.ndarray, "3"],
-        upper: Sequence[float] | Float[np.ndarray, "3"],
+        lower: Sequence[float | int] | Float[np.ndarray, "3"],
+        upper: Sequence[float | int] | Float[np.ndarray, "3"],
         texture: int = 0,
         shift: tuple[float, float] = (0.0, 0.0),
     ) -> None:
@@ -92,8 +92,8 @@ class MeshBuilder:
 
     def bar(
         self,
-        start: Sequence[float] | Float[np.ndarray, "3"],
-        end: Sequence[float] | Float[np.ndarray, "3"],
+        start: Sequence[float | int] | Float[np.ndarray, "3"],
+        end: Sequence[float | int] | Float[np.ndarray, "3"],
         radii: tuple[float, float],
         texture: int = 0,
         sides: int = 16,
@@ -108,7 +108,7 @@ class MeshBuilder:
         ring = np.cos(angle)[:, None] * one + np.sin(angle)[:, None] * other
         around = np.stack([start + radii[0] * ring, end + radii[1] * ring])
         u = np.broadcast_to(angle * max(radii), (2, sides + 1))
-        v = np.broadcast_to([[0.0], [np.linalg.norm(end - start)]], (2, sides + 1))
+        v = np.linspace(0.0, float(np.linalg.norm(end - start)), 2)[:, None] * np.ones(sides + 1)
         self.grid(around, np.stack([u, v], axis=-1), texture)
         for centre, radius, turn in ((start, radii[0], -1), (end, radii[1], 1)):
             if radius > 0:
@@ -148,7 +148,7 @@ class MeshBuilder:
         self.count += len(points)
 
 
-def placed(thing: Thing, position: Sequence[float], heading: float) -> Thing:
+def placed(thing: Thing, position: Sequence[float | int], heading: float) -> Thing:
     """The thing turned about the vertical (rad) and moved (m)."""
     c, s = np.cos(heading), np.sin(heading)
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])

@@ -49,7 +49,8 @@ def make_texture(image: Float32[np.ndarray, "h w 3"], size_m: tuple[float, float
     levels = [np.ascontiguousarray(image, dtype=np.float32)]
     while min(levels[-1].shape[:2]) >= 2:
         last = levels[-1]
-        levels.append((last[::2, ::2] + last[1::2, ::2] + last[::2, 1::2] + last[1::2, 1::2]) / 4)
+        four = last[::2, ::2] + last[1::2, ::2] + last[::2, 1::2] + last[1::2, 1::2]
+        levels.append(four * np.float32(0.25))
     return Texture(tuple(levels), (size_m[0] / image.shape[1], size_m[1] / image.shape[0]))
 
 

@@ -25,7 +25,7 @@ MOST_PARTS = 64
 
 @dataclass(frozen=True, eq=False)
 class Nodes:
-    """Points with light of their own. near: (n, n) neighbours (and itself) to smooth with, None where n is a lattice."""
+    """Points with light of their own. near: (n, n) neighbours and itself, to smooth over; None for lattices."""
 
     points: Float32[np.ndarray, "n 3"]
     normals: Float32[np.ndarray, "n 3"]
