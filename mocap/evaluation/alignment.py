@@ -146,4 +146,4 @@ def _rotation(
     R = (u * diagonal[..., None, :]) @ vt
     R = np.where(undefined[..., None, None], np.eye(3), R)
     determined = (s[..., 1] + sign * s[..., 2] > UNDETERMINED * s[..., 0]) & ~undefined
-    return R, np.asarray((s * diagonal).sum(-1)), np.asarray(determined)
+    return R, np.asarray(np.where(undefined, 0.0, (s * diagonal).sum(-1))), np.asarray(determined)

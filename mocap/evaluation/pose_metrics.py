@@ -44,7 +44,10 @@ class Alignment(StrEnum):
 
 
 class PoseErrors(Report):
-    """errors_mm: over all points, so that `errors_mm.mean` is the MPJPE. pck, auc: see `pck` and `auc`, in [0, 1]."""
+    """errors_mm: over all points, so that `errors_mm.mean` is the MPJPE. pck, auc: see `pck` and `auc`, in [0, 1].
+
+    Relative to a root, a pose whose root the prediction lacks is missing altogether.
+    """
 
     errors_mm: Distribution
     per_joint_mm: dict[str, Distribution]

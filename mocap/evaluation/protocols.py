@@ -163,7 +163,7 @@ def _person_figures(
     wanted = [kind for kind in how.figures if kind not in ("panoptic", "pcp")]
     if not wanted:
         return {}
-    found = take_matched(found, match_people(person_distances_mm(found, true), EVERYBODY_MM))
+    found = take_matched(found, match_people(person_distances_mm(found, true, min_common=0.0), EVERYBODY_MM))
     figures: dict[str, float | None] = dict.fromkeys(wanted)
     figures["mpjpe_absolute_mm"] = mpjpe_mm(found, true)
     figures["mpjpe_procrustes_mm"] = mpjpe_mm(found, true, Alignment.PROCRUSTES)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from calibration.camera import Camera, Intrinsics, Rig
-from calibration.transforms import RigidTransform
+from calibration.transforms import RigidTransform, nearest_rotation
 from calibration.triangulation import triangulate_dlt
 from mocap.core.config import Config, Report
 from mocap.core.errors import InputError
@@ -121,8 +121,7 @@ def align_rigs(found: Rig, true: Rig, alignment: RigAlignment = RigAlignment.SIM
     if fitted.determined and width >= THIN * length:
         return WorldTransform(float(fitted.scale), fitted.R, fitted.t, "centres")
     turns = [true[n].cam_from_world.R.T @ found[n].cam_from_world.R for n in names]
-    u, _, vt = np.linalg.svd(np.sum(turns, axis=0))
-    R = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
+    R = nearest_rotation(np.sum(turns, axis=0))
     source, target = a.centers - a.centers.mean(0), b.centers - b.centers.mean(0)
     extent = float((source**2).sum())
     scale = float(((source @ R.T) * target).sum() / extent) if alignment is RigAlignment.SIMILARITY and extent else 1.0

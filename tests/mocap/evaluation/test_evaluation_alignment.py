@@ -125,11 +125,20 @@ def test_too_few_points_give_what_they_can_and_say_so() -> None:
 
 
 def test_points_that_coincide_are_only_moved() -> None:
-    source, target = np.full((4, 3), 3.3), np.array([[0.0, 0, 1], [0, 0, 3], [0, 0, 1], [0, 0, 3]])
+    """The mean of seven times 2.9 is not 2.9 in float64: what is left is rounding, and no shape."""
+    source, target = np.full((7, 3), 2.9), np.array([[0.0, 0, 1], [0, 0, 3], [0, 0, 1], [0, 0, 3]] + [[0, 0, 2]] * 3)
+    assert ((source / 7).sum(0) != source[0]).any()
     found = fit_similarity(source, target)
     assert (found.scale, found.determined) == (1.0, False)
-    np.testing.assert_allclose(found.apply(source), np.tile([0.0, 0, 2], (4, 1)), atol=EXACT)
+    np.testing.assert_array_equal(found.R, np.eye(3))
+    np.testing.assert_allclose(found.apply(source), np.tile([0.0, 0, 2], (7, 1)), atol=EXACT)
     assert fit_similarity(target, source).scale == 0.0
+
+
+def test_a_mirrored_body_without_a_longest_axis_has_many_best_rotations() -> None:
+    octahedron = np.concatenate([np.eye(3), -np.eye(3)])
+    assert fit_similarity(octahedron, octahedron).determined
+    assert not fit_similarity(octahedron, octahedron * [-1.0, 1, 1]).determined
 
 
 def test_a_flat_body_has_one_rotation() -> None:

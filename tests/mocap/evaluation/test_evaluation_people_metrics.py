@@ -131,6 +131,9 @@ def test_a_track_is_kept_while_it_is_near() -> None:
     distances = np.array([[[100.0], [400.0]], [[300.0], [250.0]], [[600.0], [250.0]], [[100.0], [250.0]]])
     assert match_people(distances, keep=True)[:, 0].tolist() == [0, 0, 1, 1]
     assert match_people(distances)[:, 0].tolist() == [0, 1, 1, 0]
+    figures = identity_figures(distances, np.ones((4, 2), dtype=bool), np.ones((4, 1), dtype=bool))
+    assert figures.switches == 1
+    assert figures.motp_mm == pytest.approx((100 + 300 + 250 + 250) / 4)
 
 
 def test_an_old_claim_does_not_hold_two_people() -> None:
@@ -197,6 +200,7 @@ def test_panoptic_equals_the_published_loop(seed: int) -> None:
     truth[rng.random((4, 3)) < 0.3] = np.nan
     truth[0] = np.nan
     prediction = np.concatenate([truth, truth[:, :1]], axis=1) + rng.normal(0, 0.08, (4, 4, 5, 3))
+    prediction[0] = rng.normal(size=(4, 5, 3))  # in a frame without people: not counted
     prediction[rng.random((4, 4)) < 0.2] = np.nan
     scores = rng.random((4, 4))
     entries, n_true = [], 0

@@ -147,6 +147,15 @@ def test_pck_and_auc_count_what_is_missing_as_missed() -> None:
     assert auc(errors[4:], expected[4:]) is None
 
 
+def test_the_start_of_a_take_is_its_first_two_frames() -> None:
+    """Right in two frames, 1 m aside in the next two: fitted at the start, that stays: mean 500 mm."""
+    truth = _bodies(9, frames=4)
+    prediction = truth.copy()
+    prediction[2:, ..., 1] += 1.0
+    assert mpjpe_mm(prediction, truth, Alignment.TAKE_START) == pytest.approx(500)
+    assert mpjpe_mm(prediction, truth, Alignment.TAKE) < 500.1
+
+
 def test_swapped_sides_are_found_by_pair_and_frame() -> None:
     """Five frames: right, wholly swapped, only the wrists swapped (error 800 instead of 0, hips 0: mean 400 against
     crossed 100: swapped), nothing there, one wrist missing with the hips swapped."""
@@ -169,7 +178,9 @@ def test_swapped_sides_are_found_by_pair_and_frame() -> None:
 def test_hips_that_touch_are_not_swapped_by_noise() -> None:
     """2 cm apart and exchanged: the error halves, but 20 mm of gain are within what detectors do."""
     truth = np.array([[[0.01, 0, 0], [-0.01, 0, 0], [0, 0, 1], [0, 0, 2]]])
-    assert side_swaps(truth[:, [1, 0, 2, 3]], truth, NAMES, PAIRS).swapped == 0
+    assert side_swaps(truth[:, [1, 0, 2, 3]], truth, NAMES, PAIRS[:1]).swapped == 0
+    wider = truth * [3.0, 1, 1]
+    assert side_swaps(wider[:, [1, 0, 2, 3]], wider, NAMES, PAIRS[:1]).swapped == 1, "60 mm"
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2])

@@ -173,7 +173,7 @@ def test_few_cameras_and_cameras_on_a_line_are_turned_by_their_own_orientations(
     np.testing.assert_allclose(transform.R, R.T, atol=1e-9)
     alone = rig_report(Rig((found["cam0"],)), line.subset(["cam0"]), points=SMALL)
     assert (alone.scale_percent, alone.position_mm.max) == (None, pytest.approx(0, abs=1e-9))
-    assert alone.triangulation_mm.n == 0
+    assert (alone.triangulation_mm.n, alone.triangulation_mm.missing) == (0, 0)
 
 
 def test_places_that_contradict_the_orientations() -> None:
@@ -192,7 +192,7 @@ def _posed(camera: Camera, center: np.ndarray) -> RigidTransform:
 def test_only_what_the_true_cameras_picture_is_counted() -> None:
     """Points behind the ring's cameras or beyond their images are no points of the working volume."""
     true = _ring()
-    points = np.array([[0.0, 0, 1], [0, 0, 50.0]])
+    points = np.array([[0.0, 0, 1], [0, 0, 50.0], [0, 0, -50.0]])
     report = rig_report(true, true, points=points)
     assert (report.reprojection_px.n, report.triangulation_mm.n) == (4, 1)
 
