@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mocap.cli import batch, doctor, export, models, process
+from mocap.cli import batch, doctor, export, models, process, synth
 from mocap.cli.console import explained, obey_signals
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("process", short_help="Turn takes into BVH.")(explained(process.command))
 app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
 app.command("export")(explained(export.command))
+app.command("synth", short_help="Make a synthetic session with ground truth.")(explained(synth.command))
 app.command("doctor")(explained(doctor.command))
 app.add_typer(models.app, name="models")
 

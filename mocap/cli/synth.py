@@ -23,7 +23,7 @@ A session as if recorded: videos of people in a room, clips of a waved ChArUco b
 
   mocap synth squats --motion stand+squat+jump --start-pose T --layout corners --set rig.lens=mixed
 
-  mocap synth cmu --motion 02_01.amc --set people='[{motion="02_01.amc", asf="02.asf"}]'
+  mocap synth from_file --motion 02_01.amc        (the skeleton's .asf lies beside it)
 
   mocap synth numbers --keypoints-only --detector hard --seconds 60
 
