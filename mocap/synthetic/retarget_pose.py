@@ -111,7 +111,7 @@ def _frame(main: Float[np.ndarray, "*b 3"], across: Float[np.ndarray, "*b 3"]) -
     return np.stack([main, across, np.cross(main, across)], axis=-1)
 
 
-def _apply(matrices: Float[np.ndarray, "*b 3 3"], vectors: Float[np.ndarray, "*#b 3"]) -> Float[np.ndarray, "*b 3"]:
+def _apply(matrices: Float[np.ndarray, "*#b 3 3"], vectors: Float[np.ndarray, "*#b 3"]) -> Float[np.ndarray, "*b 3"]:
     return (matrices @ vectors[..., None])[..., 0]
 
 

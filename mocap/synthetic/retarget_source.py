@@ -221,7 +221,7 @@ def _stood_up(source: HumanSource) -> HumanSource:
     for node, parent in enumerate(source.parents.tolist()):
         if parent >= 0:
             rest[node] += rest[parent]
-    file_from_body = _body_axes(replace(source, positions=rest[None]))
+    file_from_body = _body_axes({role: rest[node] for role, node in source.roles.items()})
     up = _up(source, None if file_from_body is None else file_from_body[:, 2])
     is_same_up = file_from_body is not None and file_from_body[:, 2] @ up > UPRIGHT_COS
     world_from_file = file_from_body.T if is_same_up and file_from_body is not None else _any_heading(up)
@@ -237,9 +237,8 @@ def _stood_up(source: HumanSource) -> HumanSource:
     return replace(source, upright=_mean_upright(source))
 
 
-def _body_axes(pose: HumanSource) -> Float[np.ndarray, "3 3"] | None:
+def _body_axes(place: dict[str, Float[np.ndarray, "3"]]) -> Float[np.ndarray, "3 3"] | None:
     """file_from_body of one standing pose; None where it is none. Snapped to the file's axes where near."""
-    place = {role: pose.place(role)[0] for role in pose.roles}
     trunk = _unit(place["LeftUpperArm"] + place["RightUpperArm"] - place["LeftThigh"] - place["RightThigh"])
     legs = [_unit(place[side + "Thigh"] - place[side + "Foot"]) for side in SIDES]
     hips, shoulders = (_unit(place["Left" + part] - place["Right" + part]) for part in ("Thigh", "UpperArm"))
