@@ -18,7 +18,7 @@ MARGIN = 2
 """Rows beyond a band that smoothing looks at."""
 LIFT_M = 0.003
 """Shadow rays start this far above the surface."""
-BRIGHTEST = 4.0
+BRIGHTEST = 1.6
 """Radiance at which lamps are cut, so that their edges stay smooth."""
 
 

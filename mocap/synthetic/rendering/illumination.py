@@ -91,7 +91,7 @@ def highlights(
     reflected = seen_along + 2 * cosine[:, None] * normals
     strength = gloss * (np.float32(HIGHLIGHT) + np.float32(1 - HIGHLIGHT) * (1 - cosine) ** 5)
     total = np.zeros((len(points), 3), dtype=np.float32)
-    softness = float(0.04 + 0.25 * (1 - gloss.max(initial=0.0)) ** 2)
+    softness = np.float32(0.04) + np.float32(0.25) * (1 - gloss) ** 2
     for lamp in lighting.lamps:
         total += (strength * lamp.mirrored(points, reflected, softness))[:, None] * lamp.radiance
     return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -28,7 +29,7 @@ class Lamp:
     radiance: Float32[np.ndarray, "3"]
     points: Float32[np.ndarray, "16 3"]
 
-    @property
+    @cached_property
     def normal(self) -> Float32[np.ndarray, "3"]:
         """Where it shines to."""
         normal = np.cross(self.down, self.across)
@@ -63,7 +64,7 @@ class Lamp:
         self,
         points: Float32[np.ndarray, "N 3"],
         reflected: Float32[np.ndarray, "N 3"],
-        softness: float,
+        softness: Float32[np.ndarray, "N"],
     ) -> Float32[np.ndarray, "N"]:
         """Part of the lamp in a mirror direction, 0 to 1, its edges softened by `softness` rad."""
         normal = self.normal
@@ -73,7 +74,7 @@ class Lamp:
         towards = (approach > 1e-4) & (way > 0)
         way = np.where(towards, way, 0).astype(np.float32)
         offset = points + way[:, None] * reflected - self.centre
-        blur = np.maximum(way * np.float32(softness), 1e-3)
+        blur = np.maximum(way * softness, 1e-3)
         part = towards.astype(np.float32)
         for half in (self.across, self.down):
             length = np.float32(np.linalg.norm(half))

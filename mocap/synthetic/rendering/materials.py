@@ -167,6 +167,14 @@ def curtain(rng: np.random.Generator) -> Texture:
     )
 
 
+def trim(rng: np.random.Generator) -> Texture:
+    """Skirting boards and door frames."""
+    colour = pick(
+        rng, ((0.68, 0.67, 0.64), (0.68, 0.67, 0.64), (0.30, 0.30, 0.30), (0.30, 0.18, 0.09), (0.10, 0.17, 0.26))
+    )
+    return _tinted(colour, 1 + 0.015 * noise(rng, (SMALL, SMALL), slope=1.0), 1.0)
+
+
 def wood(rng: np.random.Generator) -> Texture:
     """Furniture wood, grain across the image."""
     grain = noise(rng, (SMALL, SMALL), grain=(1.0, 16.0), slope=0.9, coarsest=4)
@@ -221,4 +229,5 @@ FLOORS: dict[str, Material] = {
     "gym_mats": gym_mats,
     "linoleum": linoleum,
 }
+FLOOR_GLOSS = {"parquet": 0.15, "tiles": 0.25, "linoleum": 0.2, "concrete": 0.05}
 WALLS: dict[str, Material] = {"plaster": plaster, "wallpaper": wallpaper, "bricks": bricks}

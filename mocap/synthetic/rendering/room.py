@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mocap.synthetic.rendering.lights import Lamp, Lighting, make_lamp
-from mocap.synthetic.rendering.materials import FLOORS, WALLS, curtain, painting, plastic, wood
+from mocap.synthetic.rendering.materials import FLOOR_GLOSS, FLOORS, WALLS, curtain, painting, trim, wood
 from mocap.synthetic.rendering.textured import MeshBuilder
 from mocap.synthetic.rendering.textures import Texture, plain
 from mocap.synthetic.scene import Thing
@@ -29,7 +29,7 @@ class Room:
 
     lower: Float[np.ndarray, "3"]
     upper: Float[np.ndarray, "3"]
-    shell: Thing
+    shell: tuple[Thing, ...]
     decor: tuple[Thing, ...]
     lighting: Lighting
     floor: str
@@ -64,7 +64,7 @@ def sample_room(
     return Room(
         lower=lower,
         upper=upper,
-        shell=_shell(lower, upper, (ground, wall, ceiling)),
+        shell=_shell(lower, upper, (ground, wall, ceiling), FLOOR_GLOSS.get(name, 0.0)),
         decor=tuple(decor),
         lighting=_balanced(lamps, (ground, wall, ceiling), (lower + upper) / 2 * [1, 1, 0] + [0, 0, 1.2]),
         floor=name,
@@ -72,16 +72,19 @@ def sample_room(
 
 
 def _shell(
-    lower: Float[np.ndarray, "3"], upper: Float[np.ndarray, "3"], textures: tuple[Texture, Texture, Texture]
-) -> Thing:
-    """Quads that are seen from inside; textures of floor, walls, ceiling."""
+    lower: Float[np.ndarray, "3"],
+    upper: Float[np.ndarray, "3"],
+    textures: tuple[Texture, Texture, Texture],
+    gloss: float,
+) -> tuple[Thing, Thing]:
+    """Quads that are seen from inside: the floor, and the rest. textures: of floor, walls, ceiling."""
     x, y, z = upper - lower
-    mesh = MeshBuilder(textures)
-    mesh.quad((lower[0], upper[1], 0.0), (x, 0, 0), (0, -y, 0), 0)
-    mesh.quad((lower[0], lower[1], z), (x, 0, 0), (0, y, 0), 2)
+    floor, mesh = MeshBuilder(textures[:1]), MeshBuilder(textures[1:])
+    floor.quad((lower[0], upper[1], 0.0), (x, 0, 0), (0, -y, 0), 0)
+    mesh.quad((lower[0], lower[1], z), (x, 0, 0), (0, y, 0), 1)
     for corner, across in _walls(lower, upper):
-        mesh.quad((*corner, z), (*across, 0), (0, 0, -z), 1)
-    return mesh.thing()
+        mesh.quad((*corner, z), (*across, 0), (0, 0, -z), 0)
+    return floor.thing(gloss=gloss), mesh.thing()
 
 
 def _walls(
@@ -115,7 +118,7 @@ def _furnish_walls(
 ) -> tuple[list[Thing], list[Lamp]]:
     """Doors, `most` windows and pictures: each wall is cut into stretches of which each may hold one of them."""
     things, windows = [], []
-    skirting = plastic(rng)
+    skirting = trim(rng)
     walls = _walls(lower, upper)
     bright = int(rng.integers(-2, 4))  # the wall with windows, if any
     for index, (start, way) in enumerate(walls):
@@ -180,9 +183,9 @@ def _on_wall(rng: np.random.Generator, frame: WallFrame, middle: float) -> list[
     """A door, a picture, a notice board or nothing."""
     kind = rng.choice(["door", "picture", "picture", "shelf", "nothing", "nothing"])
     if kind == "door":
-        trim, leaf = plastic(rng), wood(rng)
+        edge, leaf = trim(rng), wood(rng)
         door = frame.board(middle - 0.45, middle + 0.45, (0.0, 2.03), 0.04, leaf, upright=True)
-        return [frame.board(middle - 0.53, middle + 0.53, (0.0, 2.11), 0.03, trim), door]
+        return [frame.board(middle - 0.53, middle + 0.53, (0.0, 2.11), 0.03, edge), door]
     if kind == "picture":
         half, height = rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.9)
         bottom = rng.uniform(1.3, 1.5) - 0.3 * height
@@ -197,10 +200,10 @@ def _on_wall(rng: np.random.Generator, frame: WallFrame, middle: float) -> list[
     return []
 
 
-def _window(rng: np.random.Generator, frame: WallFrame, middle: float, trim: Texture) -> tuple[Thing, Lamp]:
+def _window(rng: np.random.Generator, frame: WallFrame, middle: float, edge: Texture) -> tuple[Thing, Lamp]:
     """A frame and the daylight in it."""
     half, height, sill = rng.uniform(0.5, 0.9), rng.uniform(1.0, 1.4), rng.uniform(0.8, 1.0)
-    border = frame.board(middle - half - 0.06, middle + half + 0.06, (sill - 0.06, sill + height + 0.06), 0.03, trim)
+    border = frame.board(middle - half - 0.06, middle + half + 0.06, (sill - 0.06, sill + height + 0.06), 0.03, edge)
     centre = frame.at(middle, sill + height / 2, 0.035)
     radiance = np.array([0.92, 1.0, 1.10]) * rng.uniform(0.5, 1.3) / (4 * half * height / 2)
     across, down = np.array([*(half * frame.right), 0]), np.array([0, 0, -height / 2])
@@ -210,7 +213,7 @@ def _window(rng: np.random.Generator, frame: WallFrame, middle: float, trim: Tex
 def _balanced(lamps: Sequence[Lamp], textures: Sequence[Texture], centre: Float[np.ndarray, "3"]) -> Lighting:
     """Light thrown back by floor, walls and ceiling fills the shadows; all of it scaled to `LEVEL` in the middle."""
     ground, wall, ceiling = (_mean_colour(texture) for texture in textures)
-    total = sum(lamp.radiance * lamp.area for lamp in lamps) * np.float32(0.024)
+    total = sum(lamp.radiance * lamp.area for lamp in lamps) * np.float32(0.020)
     above = (total * (0.10 + 0.55 * ceiling + 0.45 * wall)).astype(np.float32)
     below = (total * (0.06 + 0.60 * ground + 0.30 * wall)).astype(np.float32)
     lighting = Lighting(tuple(lamps), above, below)

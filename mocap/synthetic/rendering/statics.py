@@ -22,12 +22,12 @@ class Statics:
 
     def __init__(self, room: Room, furniture: Sequence[Thing]) -> None:
         self.lighting = room.lighting
-        self.things = (room.shell, *room.decor, *furniture)
+        self.things = (*room.shell, *room.decor, *furniture)
         meshes = [Mesh(thing.vertices, thing.surface.faces) for thing in self.things]
         lamps = [Mesh(_outline(lamp), LAMP_FACES) for lamp in room.lighting.lamps]
         self.scene = Scene([*meshes, *lamps])
         self.solid = Scene(meshes)
-        self.blockers = Scene(meshes[1:])
+        self.blockers = Scene(meshes[len(room.shell) :])
         self._normals = [_normals(thing) for thing in self.things]
 
     def normals(self, hits: Hits) -> Float32[np.ndarray, "N 3"]:

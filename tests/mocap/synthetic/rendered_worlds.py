@@ -86,4 +86,4 @@ def empty_room(*, lamp: bool = False, walls: float = 0.0, half: float = 4.0) -> 
         dim = np.full(3, 0.05, dtype=np.float32)
         lighting = Lighting((above,), dim, dim)
     lower, upper = np.array([-half, -half, 0]), np.array([half, half, height])
-    return Room(lower, upper, mesh.thing(), (), lighting, "plain")
+    return Room(lower, upper, (mesh.thing(),), (), lighting, "plain")

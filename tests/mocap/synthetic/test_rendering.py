@@ -28,8 +28,8 @@ def centroid(image):
 
 @pytest.mark.parametrize("lens", LENSES)
 def test_a_ball_shows_where_the_camera_projects_it(lens):
-    """In a black room under even light the ball's picture is a uniform disc. Its centroid is off by the perspective of a
-    sphere, f (r / d)² tan(angle) = 170 (0.05 / 2.8)² 0.3 = 0.016 px, and by four rays per pixel of its rim:
+    """In a black room under even light the ball's picture is a uniform disc. Its centroid is off by the perspective of
+    a sphere, f (r / d)² tan(angle) = 170 (0.05 / 2.8)² 0.3 = 0.016 px, and by four rays per pixel of its rim:
     0.25 px / sqrt(20 px of rim x 4) = 0.03 px."""
     render = Renderer(camera(lens), empty_room())
     thing = ball((0, 0, 0))
