@@ -31,11 +31,16 @@ class Part(NamedTuple):
 
 TRUNK = (
     Part("Hips", None, (-0.06, 0.0, -0.02), (0.06, 0.0, -0.02), (0.10, 0.105, 0.12)),
-    Part("Spine1", "Spine2", (-1.0,), (1.0,), (0.135, 0.095, 0.06)),
+    Part("Spine", "Spine1", (0.0,), (1.0,), (0.14, 0.1, 0.06)),
+    Part("Spine1", "Spine2", (0.0,), (1.0,), (0.15, 0.11, 0.06)),
     Part("Spine2", "Neck", (0.0,), (0.55,), (0.15, 0.11, 0.08)),
     Part("Neck", "Head", (0.0,), (1.0,), (0.055, 0.055, 0.05)),
     Part("Head", None, (0.0, -0.02, 0.02), (0.0, -0.02, 0.08), (0.077, 0.098, 0.09)),
 )
+TRUNK_PARTS = range(4)
+"""Pelvis to chest, whose sections are far from round."""
+WIDEST_PERCENT = 95.0
+"""Percentile of the vertices that counts as the width: a capsule is full where a chest is round."""
 LIMBS = (
     Part("Shoulder", "Arm", (0.0,), (1.0,), (0.06, 0.065, 0.05)),
     Part("Arm", "ForeArm", (0.0,), (1.0,), (0.048, 0.048, 0.048)),
@@ -48,7 +53,7 @@ LIMBS = (
 
 
 def body_parts(skeleton: SkeletonDefinition, *, girth: float = 1.0) -> BodyParts:
-    """Nineteen capsules on a humanoid skeleton: lengths are its own, radii grow with its height and `girth`."""
+    """Twenty capsules on a humanoid skeleton: lengths are its own, radii grow with its height and `girth`."""
     size = _stature(skeleton) / _stature(load_skeleton("humanoid"))
     sided = [_on_side(part, side) for side in ("Left", "Right") for part in LIMBS]
     rows = [_row(skeleton, part, size) for part in (*TRUNK, *sided)]
@@ -60,17 +65,27 @@ def body_parts(skeleton: SkeletonDefinition, *, girth: float = 1.0) -> BodyParts
 def fitted_parts(
     parts: BodyParts, vertices: Float[np.ndarray, "V 3"], weights: csr_array, *, least_vertices: int = 20
 ) -> BodyParts:
-    """The parts with radii that fit a skinned mesh in the T-pose: half of a part's vertices lie within it.
+    """The parts as thick as a skinned mesh in the T-pose; a vertex belongs to the joint of its largest weight.
 
-    A vertex belongs to the joint of its largest weight; parts with fewer than `least_vertices` keep their radii.
+    Limbs, neck and head keep the shape of their section: half of their vertices lie within. Parts of the trunk get the
+    width and depth of the mesh about them, and move to the middle of its depth: spines lie at the back. Parts with
+    fewer than `least_vertices` stay as they are.
     """
     owner = np.asarray(weights.argmax(axis=1)).reshape(-1)
-    radii = parts.radii.copy()
+    start, end, radii = parts.start.copy(), parts.end.copy(), parts.radii.copy()
     for part, joint in enumerate(parts.joint):
         mine = vertices[owner == joint].astype(np.float64)
-        if len(mine) >= least_vertices:
-            radii[part] *= np.median(_unit_distance(mine, parts.start[part], parts.end[part], radii[part]))
-    return BodyParts(parts.joint, parts.start, parts.end, radii)
+        if len(mine) < least_vertices:
+            continue
+        if part in TRUNK_PARTS:
+            reach = np.percentile(np.abs(mine[:, 0]), WIDEST_PERCENT)
+            radii[part, 0] = reach - np.abs(end[part] - start[part])[0] / 2
+            back, front = np.percentile(mine[:, 1], [WIDEST_PERCENT, 100 - WIDEST_PERCENT])
+            radii[part, 1] = (back - front) / 2
+            start[part, 1] = end[part, 1] = (back + front) / 2
+        else:
+            radii[part] *= np.median(_unit_distance(mine, start[part], end[part], radii[part]))
+    return BodyParts(parts.joint, start, end, radii)
 
 
 def depths(parts: BodyParts, points: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K"]:

@@ -38,7 +38,8 @@ LEAST_KEYPOINTS = 3
 
 @dataclass(frozen=True, eq=False)
 class ErrorRecord:
-    """What was done to each report. place: (T, P, C, K, 2) px it was made from, before noise and bias.
+    """What was done to each report. place: (T, P, C, K, 2) px it was made from, before noise and bias; believed: the
+    same without strays of single keypoints, where the detector looked for the person.
 
     person, keypoint: (T, P, C, K) whose place that is (an index of people, then bystanders; `BACKGROUND` for neither)
     and which keypoint's. sigma_px: (T, P, C, K) noise per axis. bias_px: (T or 1, P, C, K, 2). lost, phantom: (T, P, C)
@@ -46,6 +47,7 @@ class ErrorRecord:
     """
 
     place: Float[np.ndarray, "T P C K 2"]
+    believed: Float[np.ndarray, "T P C K 2"]
     person: Int[np.ndarray, "T P C K"]
     keypoint: Int[np.ndarray, "T P C K"]
     sigma_px: Float[np.ndarray, "T P C K"]
@@ -134,7 +136,7 @@ def _record(
         bias = bias if bias.shape[0] == len(sigma) else np.broadcast_to(bias, (*sigma.shape, 2))
     lost = draw_spells(rng, sigma.shape[:3], errors.lost_share, views.frames(errors.lost_s)).active
     lost = (lost | places.absent) & ~places.phantom
-    return ErrorRecord(places.xy, places.person, places.keypoint, sigma, bias, lost, places.phantom)
+    return ErrorRecord(places.xy, places.believed, places.person, places.keypoint, sigma, bias, lost, places.phantom)
 
 
 def _noise(

@@ -65,8 +65,8 @@ class SampleBlock:
 
     xyz: (N, K, 3) m, NaN for keypoints the body lacks. joints: (N, J, 3) m. exact: (N, C, K, 2) px. visibility:
     (N, C, K) codes of `Visibility`. xy (N, C, K, 2) px and confidence (N, C, K): as reported, NaN and 0 where nothing
-    is. record: what was done, with axes (N, 1, C, K). boxes: (N, C, 4) px around what is reported, and heatmaps
-    (N, C, K, H, W) in them, or None.
+    is. record: what was done, with axes (N, 1, C, K). boxes: (N, C, 4) px around what the detector takes for the
+    person, and heatmaps (N, C, K, H, W) in them, or None.
     """
 
     index: int
@@ -173,7 +173,8 @@ class Samples:
         self, block: SampleBlock, views: TrueViews, rng: np.random.Generator, memory: Float[Tensor, "n"] | None
     ) -> SampleBlock:
         how = self.config.heatmaps or HeatmapConfig()
-        boxes = person_boxes(block.xy, how, rng)
+        inside = inside_image(block.record.believed[:, 0], block.cameras.image_size[:, :, None])
+        boxes = person_boxes(np.where(inside[..., None], block.record.believed[:, 0], np.nan), how, rng)
         rivals = rivals_of(block.exact, self.keypoint_set.mirror_permutation, views.bystanders, rng)
         heatmaps = make_heatmaps(Sighted(block.xy, block.confidence, boxes, rivals), how, rng, out=memory)
         return replace(block, boxes=boxes, heatmaps=heatmaps)

@@ -13,7 +13,7 @@ from camera_worlds import mixed_rig
 from mocap.core.keypoints import load_keypoint_set
 from mocap.core.skeleton import load_skeleton
 from mocap.core.truth import Visibility
-from mocap.synthetic.body_parts import body_parts, depths, fitted_parts, margins
+from mocap.synthetic.body_parts import TRUNK_PARTS, body_parts, depths, fitted_parts, margins
 from mocap.synthetic.body_points import keypoints_on_body
 from mocap.synthetic.capsules import (
     Boxes,
@@ -25,7 +25,7 @@ from mocap.synthetic.capsules import (
     visibility,
 )
 from mocap.synthetic.gait import walk_and_reach
-from mocap.synthetic.posing import joint_transforms, rest_joints
+from mocap.synthetic.posing import follow, follow_in_time, joint_transforms, rest_joints
 
 SKELETON = load_skeleton()
 SET = load_keypoint_set("blazepose33")
@@ -204,7 +204,7 @@ def test_visibility_agrees_with_a_walk_through_a_walking_body():
 
 def test_parts_grow_with_the_body_and_stand_on_the_floor():
     parts = body_parts(SKELETON)
-    assert len(parts.joint) == 19
+    assert len(parts.joint) == 20
     lowest = np.minimum(parts.start, parts.end)[:, 2] - parts.radii[:, 2]
     assert lowest.min() == pytest.approx(0.0, abs=0.02)
     top = (np.maximum(parts.start, parts.end)[:, 2] + parts.radii[:, 2]).max()
@@ -233,4 +233,54 @@ def test_radii_follow_a_mesh():
         owner += [joint] * 60
     weights = csr_array((np.ones(len(owner)), (np.arange(len(owner)), owner)), shape=(len(owner), len(SKELETON)))
     fitted = fitted_parts(parts, np.concatenate(vertices).astype(np.float32), weights)
-    np.testing.assert_allclose(fitted.radii, 1.2 * parts.radii, rtol=1e-3)
+    limbs = np.arange(len(parts.joint)) >= len(TRUNK_PARTS)
+    np.testing.assert_allclose(fitted.radii[limbs], 1.2 * parts.radii[limbs], rtol=1e-3)
+
+
+def test_the_trunk_gets_the_mesh_s_width_and_depth_and_moves_to_its_middle():
+    """An elliptic barrel 0.36 m wide, 0.3 m deep, 0.05 m in front of the spine; all of it moves with Spine1."""
+    angle = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
+    vertices = np.stack([0.18 * np.cos(angle), -0.05 + 0.15 * np.sin(angle), np.full(4000, 1.2)], axis=-1)
+    joint = SKELETON.index("Spine1")
+    weights = csr_array((np.ones(4000), (np.arange(4000), np.full(4000, joint))), shape=(4000, len(SKELETON)))
+    parts = body_parts(SKELETON)
+    fitted = fitted_parts(parts, vertices.astype(np.float32), weights)
+    mine = int(np.flatnonzero(parts.joint == joint)[0])
+    # |cos| is below its value at 95 % of a quarter turn for 95 % of the angles; sin at 90 % of a half turn's quarter.
+    assert fitted.radii[mine, 0] == pytest.approx(0.18 * np.sin(0.95 * np.pi / 2), rel=1e-3)
+    assert fitted.radii[mine, 1] == pytest.approx(0.15 * np.sin(0.90 * np.pi / 2), rel=1e-3)
+    np.testing.assert_allclose([fitted.start[mine, 1], fitted.end[mine, 1]], -0.05, atol=1e-6)
+    np.testing.assert_array_equal(np.delete(fitted.radii, mine, 0), np.delete(parts.radii, mine, 0))
+
+
+@pytest.mark.slow
+def test_capsules_hide_what_a_mesh_hides():
+    """A dressed-down body, eight cameras: nine of ten keypoints show as they do when rays are cast on the mesh."""
+    pytest.importorskip("anny", reason="bodies need the extra synth")
+    o3d = pytest.importorskip("open3d", reason="ray casting needs the extra synth")
+    from mocap.synthetic.body import BodyShape, make_body
+
+    body = make_body(BodyShape())
+    motion = walk_and_reach(body.skeleton, seconds=4.0, fps=2.0)
+    transforms = joint_transforms(motion)
+    rows = [body.keypoint_names.index(name) for name in SET.names]
+    points = follow_in_time(body.keypoints[rows], body.keypoint_weights[rows], transforms)
+    centers = np.tile(ring().centers, (len(points), 1, 1))
+    parts = fitted_parts(body_parts(body.skeleton), body.vertices, body.weights)
+    margin = margins(parts, body.keypoints[rows])
+    found = hidden_by_parts(points, centers, place_parts(parts, transforms), np.tile(margin, (len(points), 1)))
+    expected = []
+    for t, place in enumerate(points):
+        scene = o3d.t.geometry.RaycastingScene()
+        skin = follow(body.vertices, body.weights, transforms[t]).astype(np.float32)
+        scene.add_triangles(o3d.core.Tensor(skin), o3d.core.Tensor(body.faces.astype(np.uint32)))
+        way = place[None] - centers[t][:, None]
+        length = np.linalg.norm(way, axis=-1)
+        rays = np.concatenate([np.broadcast_to(centers[t][:, None], way.shape), way / length[..., None]], axis=-1)
+        hit = scene.cast_rays(o3d.core.Tensor(rays.astype(np.float32)))["t_hit"].numpy()
+        expected.append(length - hit > margin)
+    agree = found == np.array(expected)
+    # Measured over four bodies: 91.7 to 93.1 %; feet are the worst (75 %), as a capsule has no instep.
+    assert agree.mean() > 0.9
+    limbs = SET.indices(SET.body)
+    assert agree[..., limbs].mean() > 0.92

@@ -218,3 +218,31 @@ def test_mistakes_of_the_user_are_told():
         Samples(SampleConfig(cameras=(0, 3)), 0)
     with pytest.raises(InputError, match="worker 2 of 2"):
         next(Samples(SMALL, 0).blocks(worker=2, workers=2))
+
+
+@pytest.mark.slow
+def test_samples_of_bodies_from_the_body_model():
+    pytest.importorskip("anny", reason="bodies need the extra synth")
+    config = SMALL.model_copy(update={"body": "anny", "keypoints": "halpe26", "airborne": 0.0, "bodies": 3})
+    block = Samples(config, seed=0).block(0)
+    assert np.isfinite(block.xyz).all(), "the body model knows every keypoint"
+    lowest = block.xyz[:, :, 2].min(1)
+    assert lowest.min() > -0.03
+    assert np.median(lowest) < 0.06
+    assert 0.05 < (block.visibility == Visibility.HIDDEN_BY_SELF).mean() < 0.5
+    rig = block.cameras.rig(2)
+    np.testing.assert_allclose(block.exact[2], rig.project(block.xyz[2]), atol=1e-8)
+
+
+def test_without_the_body_model_the_plain_skeleton_serves(monkeypatch):
+    """As on a machine without the extra `synth`."""
+    from mocap.synthetic import body
+
+    def missing(shape):
+        raise InputError("not installed", where="anny")
+
+    monkeypatch.setattr(body, "make_body", missing)
+    plain = make_bodies(2, SET, np.random.default_rng(0), "humanoid")
+    np.testing.assert_array_equal(make_bodies(2, SET, np.random.default_rng(0)).keypoints, plain.keypoints)
+    with pytest.raises(InputError, match="not installed"):
+        make_bodies(2, SET, np.random.default_rng(0), "anny")
