@@ -67,11 +67,15 @@ class SkinnedBody(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class BodyBank:
-    """M bodies on one tree of joints, in the T-pose. rest_offsets: (M, J, 3) m. keypoints: (M, K, 3) m, NaN for those
-    a body lacks. weights: (M, K, J) on the joints. margin_m: (M, K), see `capsules`. parts: of (M, S) capsules."""
+    """M bodies on one tree of joints, in the T-pose.
+
+    rest_offsets, tips: (M, J, 3) m. keypoints: (M, K, 3) m, NaN for those a body lacks. weights: (M, K, J) on the
+    joints. margin_m: (M, K), see `capsules`. parts: of (M, S) capsules.
+    """
 
     skeleton: SkeletonDefinition
     rest_offsets: Float[np.ndarray, "M J 3"]
+    tips: Float[np.ndarray, "M J 3"]
     keypoints: Float[np.ndarray, "M K 3"]
     weights: Float[np.ndarray, "M K J"]
     margin_m: Float[np.ndarray, "M K"]
@@ -79,6 +83,16 @@ class BodyBank:
 
     def __len__(self) -> int:
         return len(self.rest_offsets)
+
+    def rows(self, index: Sequence[int]) -> BodyBank:
+        """Some of the bodies."""
+        which = np.array(index, dtype=np.int64)
+        names = ("rest_offsets", "tips", "keypoints", "weights", "margin_m")
+        return replace(self, parts=self.parts.rows(which), **{name: getattr(self, name)[which] for name in names})
+
+    def body_skeleton(self, body: int) -> SkeletonDefinition:
+        """The tree with the lengths of one body, to make motions on."""
+        return replace(self.skeleton, rest_offsets=self.rest_offsets[body], tips=self.tips[body])
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +143,7 @@ def bank_of(bodies: Sequence[BodyBank]) -> BodyBank:
     return BodyBank(
         bodies[0].skeleton,
         joined(lambda b: b.rest_offsets),
+        joined(lambda b: b.tips),
         joined(lambda b: b.keypoints),
         joined(lambda b: b.weights),
         joined(lambda b: b.margin_m),
@@ -177,8 +192,8 @@ def _single(
     parts: BodyParts,
 ) -> BodyBank:
     batched = replace(parts, start=parts.start[None], end=parts.end[None], radii=parts.radii[None])
-    offsets = np.array(skeleton.rest_offsets)
-    return BodyBank(skeleton, offsets[None], points[None], weights[None], margins(parts, points)[None], batched)
+    lengths = (np.array(skeleton.rest_offsets)[None], np.array(skeleton.tips)[None])
+    return BodyBank(skeleton, *lengths, points[None], weights[None], margins(parts, points)[None], batched)
 
 
 def _stretched(skeleton: SkeletonDefinition, stature: float, rng: np.random.Generator) -> SkeletonDefinition:
