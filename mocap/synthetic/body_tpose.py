@@ -28,7 +28,7 @@ JOINT_BONES = {
     "LeftFoot": ("foot.L",),
     "LeftToeBase": ("toe2-1.L", "toe*.L"),
 }
-"""Bones of each joint, the first of them with its head at the joint's centre; the right side likewise.
+"""Bones of each joint; the first one's head is the joint's centre (but for the pelvis). The right side likewise.
 
 The ball of the foot is the second toe's knuckle, on the axis of the foot.
 """
@@ -93,14 +93,15 @@ def tpose_turns(model: BodyModel, heads: Float[np.ndarray, "B 3"]) -> Float[np.n
 def _left_arm(model: BodyModel, heads: Float[np.ndarray, "B 3"]) -> dict[str, Float[np.ndarray, "3 3"]]:
     """Stretched along +X, the elbow's axis vertical; the hand's palm down, half of its twist on the forearm."""
     at = {name: heads[model.bone(f"{name}.L")] for name in
-          ("upperarm01", "lowerarm01", "wrist", "finger2-1", "finger3-1", "finger5-1")}  # fmt: skip
+          ("upperarm01", "lowerarm01", "lowerarm02", "wrist", "finger2-1", "finger3-1", "finger5-1")}  # fmt: skip
     upper, lower = at["lowerarm01"] - at["upperarm01"], at["wrist"] - at["lowerarm01"]
     hinge = np.cross(upper, lower)
     arm, forearm = _turn(upper, hinge, X, -Z), _turn(lower, hinge, X, -Z)
     hand = _turn(at["finger3-1"] - at["wrist"], at["finger2-1"] - at["finger5-1"], X, -Y)
     half = Rotation.from_matrix(hand @ forearm.T).as_rotvec()[0] / 2
-    twisted = Rotation.from_rotvec([half, 0.0, 0.0]).as_matrix() @ forearm
-    return {"upperarm01.L": arm, "lowerarm01.L": forearm, "lowerarm02.L": twisted, "wrist.L": hand}
+    axis = forearm @ (at["wrist"] - at["lowerarm02"])
+    twist = Rotation.from_rotvec(half * axis / np.linalg.norm(axis)).as_matrix()
+    return {"upperarm01.L": arm, "lowerarm01.L": forearm, "lowerarm02.L": twist @ forearm, "wrist.L": hand}
 
 
 def _left_leg(model: BodyModel, heads: Float[np.ndarray, "B 3"]) -> dict[str, Float[np.ndarray, "3 3"]]:

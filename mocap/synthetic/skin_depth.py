@@ -25,7 +25,7 @@ def depths_under_skin(
     faces: Integer[np.ndarray, "F 3"], around: Int[np.ndarray, "V D"],
 ) -> Float[np.ndarray, "K"]:  # fmt: skip
     """Distance of every point to the mesh, m; 0 for those on it (nearer than 0.2 mm). around: see `faces_around`."""
-    distance, nearest = KDTree(vertices).query(points, k=N_NEAREST)
+    distance, nearest = map(np.asarray, KDTree(vertices).query(points, k=N_NEAREST))
     depth = np.zeros(len(points))
     inside = np.flatnonzero(distance[:, 0] > ON_SKIN_M)
     near = around[nearest[inside]].reshape(len(inside), -1)
