@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from calibration.camera import Camera, Rig
+from mocap.core.errors import ConfigError
 from mocap.io.video_writer import Sound
 from mocap.synthetic.cast import Actor
 from mocap.synthetic.clocks import FrameClock
 from mocap.synthetic.contacts import clap_times
 from mocap.synthetic.gait import joint_poses
 from mocap.synthetic.rendering.furniture import furniture
+from mocap.synthetic.rendering.materials import FLOORS
 from mocap.synthetic.rendering.room import sample_room
 from mocap.synthetic.sensor import SensorConfig, sample_sensor
 from mocap.synthetic.shots import Stage
@@ -32,7 +34,10 @@ def set_stage(config: SynthConfig, actors: tuple[Actor, ...], rig: Rig) -> Stage
     """A room that holds people and cameras, with furniture where nobody walks."""
     rng = np.random.default_rng([config.seed, 4])
     paths = [joint_poses(actor.motion)[1].reshape(-1, 3) for actor in actors]
-    room = sample_room(rng, inside=np.concatenate([*paths, rig.centers]))
+    look, inside = config.look, np.concatenate([*paths, rig.centers])
+    if look.floor is not None and look.floor not in FLOORS:
+        raise ConfigError(f"no floor {look.floor!r}", where="look.floor", remedy=f"There are {', '.join(FLOORS)}.")
+    room = sample_room(rng, inside=inside, floor=look.floor, studio=look.studio)
     pieces = furniture(
         rng,
         count=config.look.furniture,

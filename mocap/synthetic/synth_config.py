@@ -66,9 +66,12 @@ class CalibrationClipsConfig(Config):
 
 
 class LookConfig(Config):
-    """Room and cameras as pictures show them. furniture: pieces that may stand in the way. varied_sensors: every camera
-    has its own exposure, colours, noise and focus. exposure_s: shutter time, which blurs what moves; 0 for none."""
+    """Room and cameras as pictures show them. floor: parquet, tiles, carpet, …; studio: a dark one; both drawn from the
+    seed by default. furniture: pieces that may stand in the way. varied_sensors: every camera has its own exposure,
+    colours, noise and focus. exposure_s: shutter time, which blurs what moves; 0 for none."""
 
+    floor: str | None = None
+    studio: bool | None = None
     furniture: int = Field(default=2, ge=0, le=12)
     varied_sensors: bool = True
     exposure_s: float = Field(default=0.004, ge=0)
