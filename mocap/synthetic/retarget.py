@@ -20,16 +20,8 @@ from mocap.io.asf_amc import find_asf, read_asf_amc
 from mocap.io.bvh import read_bvh
 from mocap.io.bvh_file import BvhFile
 from mocap.signal.resample_motion import resample_motion
-from mocap.synthetic.retarget_feet import (
-    Placed,
-    bend_legs,
-    floor_shift,
-    hip_offset,
-    leg_lengths,
-    own_ankles,
-    place_feet,
-    standing_feet,
-)
+from mocap.synthetic.retarget_feet import bend_legs, hip_offset, leg_lengths, place_feet, standing_feet
+from mocap.synthetic.retarget_floor import floor_shift, own_ankles
 from mocap.synthetic.retarget_pose import Turns, humanoid_turns
 from mocap.synthetic.retarget_source import SIDES, HumanSource, human_source
 
@@ -116,14 +108,14 @@ def retarget_person(person: HumanSource, skeleton: SkeletonDefinition, config: R
     """The same for a person already found and scaled; stays where the source is."""
     standing = standing_feet(person)
     turns = humanoid_turns(person, skeleton, standing)
+    ankles = own_ankles(person, skeleton, turns)
+    down = floor_shift(person, ankles, skeleton, turns, standing)[:, None] * [0.0, 0.0, 1.0]
+    hip_centre = person.hip_centre + down
     if config.lock_feet:
-        placed = place_feet(person, skeleton, turns, standing)
-        turns = bend_legs(placed, skeleton, turns)
-    else:
-        ankles = own_ankles(person, skeleton, turns)
-        down = np.array([0.0, 0.0, floor_shift(person, ankles, skeleton, turns, standing)])
-        placed = Placed(person.hip_centre + down, {}, {})
-    root = placed.hip_centre - turns["Hips"] @ hip_offset(skeleton)
+        lifted = {side: ankle + down for side, ankle in ankles.items()}
+        placed = place_feet(lifted, hip_centre, skeleton, turns, person.fps)
+        turns, hip_centre = bend_legs(placed, skeleton, turns), placed.hip_centre
+    root = hip_centre - turns["Hips"] @ hip_offset(skeleton)
     return Motion(skeleton, root, _local(skeleton, turns), person.fps)
 
 

@@ -109,42 +109,14 @@ def _speed(path: Float[np.ndarray, "T 3"], fps: float) -> Float[np.ndarray, "T"]
     return np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps
 
 
-def own_ankles(source: HumanSource, skeleton: SkeletonDefinition, turns: Turns) -> dict[str, Float[np.ndarray, "T 3"]]:
-    """Where the humanoid's ankles are when its bones point as the source's and its hips are where the source's are.
-
-    Not where the source's ankles are: 1 cm between a straight leg's hip and ankle is a knee bent by 10 degrees.
-    """
-    ankles = {}
-    for side in SIDES:
-        knee, ankle = (skeleton.rest_offsets[skeleton.index(side + name)] for name in ("Leg", "Foot"))
-        hip = hip_joint(source.hip_centre, skeleton, side, turns)
-        ankles[side] = hip + turns[side + "UpLeg"] @ knee + turns[side + "Leg"] @ ankle
-    return ankles
-
-
-def floor_shift(
-    source: HumanSource,
-    ankles: dict[str, Float[np.ndarray, "T 3"]],
-    skeleton: SkeletonDefinition,
-    turns: Turns,
-    standing: Bool[np.ndarray, "T 2"],
-) -> float:
-    """What to add to all heights so that the standing soles are on the floor, m."""
-    soles = soles_of(skeleton)
-    lowest = np.stack([soles.paths(side, ankles[side], turns)[..., 2].min(axis=1) for side in SIDES], axis=-1)
-    for chosen in (standing, touching_feet(source)):
-        if chosen.any():
-            return -float(np.median(lowest[chosen]))
-    return -float(np.percentile(lowest.min(axis=1), 5))
-
-
 def carrying(paths: Float[np.ndarray, "T P 3"], fps: float) -> Float[np.ndarray, "T P"]:
     """How surely each sole point carries, 0 to 1: slow and low."""
     speed = np.stack([_speed(paths[:, point], fps) for point in range(paths.shape[1])], axis=-1)
-    return _falling(speed, STILL_M_S) * _falling(paths[..., 2], LOW_M)
+    return falling(speed, STILL_M_S) * falling(paths[..., 2], LOW_M)
 
 
-def _falling(values: Float[np.ndarray, "*b"], bounds: tuple[float, float]) -> Float[np.ndarray, "*b"]:
+def falling(values: Float[np.ndarray, "*b"], bounds: tuple[float, float]) -> Float[np.ndarray, "*b"]:
+    """From 1 below the first bound to 0 above the second, smoothly."""
     x = np.clip((bounds[1] - values) / (bounds[1] - bounds[0]), 0.0, 1.0)
     return x * x * (3 - 2 * x)
 
@@ -221,19 +193,22 @@ class Placed:
 
 
 def place_feet(
-    source: HumanSource, skeleton: SkeletonDefinition, turns: Turns, standing: Bool[np.ndarray, "T 2"]
+    own: dict[str, Float[np.ndarray, "T 3"]],
+    hip_centre: Float[np.ndarray, "T 3"],
+    skeleton: SkeletonDefinition,
+    turns: Turns,
+    fps: float,
 ) -> Placed:
-    """Ankles that stand where they stand, and hips that go along with them."""
-    soles, own = soles_of(skeleton), own_ankles(source, skeleton, turns)
-    down = np.array([0.0, 0.0, floor_shift(source, own, skeleton, turns, standing)])
+    """Ankles that stand where they stand, and hips that go along with them. own: the ankles as the bones point."""
+    soles = soles_of(skeleton)
     ankles, carries, shifts, reach = {}, {}, [], {}
     for side in SIDES:
-        shift, carries[side] = planted_ankle(soles, side, own[side] + down, turns, source.fps)
-        ankles[side] = own[side] + down + shift
+        shift, carries[side] = planted_ankle(soles, side, own[side], turns, fps)
+        ankles[side] = own[side] + shift
         shifts.append(shift * [1.0, 1.0, 0.0])
-        reach[side] = np.linalg.norm(own[side] - hip_joint(source.hip_centre, skeleton, side, turns), axis=-1)
-    placed = Placed(source.hip_centre + down + np.mean(shifts, axis=0), ankles, reach)
-    return replace(placed, hip_centre=_at_reach(placed, skeleton, turns, carries, source.fps))
+        reach[side] = np.linalg.norm(own[side] - hip_joint(hip_centre, skeleton, side, turns), axis=-1)
+    placed = Placed(hip_centre + np.mean(shifts, axis=0), ankles, reach)
+    return replace(placed, hip_centre=_at_reach(placed, skeleton, turns, carries, fps))
 
 
 def _at_reach(

@@ -14,6 +14,7 @@ from mocap.synthetic.gait import joint_poses, walk_and_reach
 from mocap.synthetic.motion_mirror import mirror_motion
 from mocap.synthetic.posing import rest_joints
 from mocap.synthetic.retarget_feet import planted_ankle, soles_of, two_bones
+from mocap.synthetic.retarget_floor import floating
 from mocap.synthetic.retarget_names import part_of, roles_by_name, words_of
 from mocap.synthetic.retarget_source import nearest_rotation
 from mocap.synthetic.retarget_topology import chain_between, common_ancestor, roles_by_shape
@@ -145,6 +146,20 @@ def test_a_standing_foot_is_held_and_put_on_the_floor():
     assert carries[6:108].min() == 1.0
     assert carries[-15:].max() == 0.0
     assert np.linalg.norm(np.diff(shift, n=2, axis=0), axis=-1).max() * fps**2 < 5.0
+
+
+def test_who_floats_for_long_is_brought_down_and_who_jumps_is_not():
+    """A jump of 0.6 s from a floor that rises by 20 cm in between."""
+    fps = 50.0
+    time = np.arange(500) / fps
+    drift = 0.2 * np.clip((time - 3.0) / 2.0, 0.0, 1.0)
+    jump = np.maximum(0.44 - 9.81 / 2 * (time - 7.0) ** 2, 0.0)
+    removed = floating(drift + jump, fps)
+    assert removed[:140] == pytest.approx(0.0, abs=1e-9)
+    assert removed[300:] == pytest.approx(0.2, abs=1e-9)
+    assert np.abs(removed - drift).max() < 0.1  # never more than the ramp's rise within the longest jump
+    assert floating(0.015 + jump, fps) == pytest.approx(0.0, abs=1e-9)
+    assert floating(np.full(5, 0.3), fps) == pytest.approx(0.0)
 
 
 def test_the_nearest_rotation_is_a_rotation():
