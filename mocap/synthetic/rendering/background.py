@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Int
 
 from mocap.synthetic.rendering.illumination import highlights, lamp_share, open_share, unblocked
 from mocap.synthetic.rendering.lens_rays import PLACES, LensRays
+from mocap.synthetic.rendering.lights import ROUND
 from mocap.synthetic.rendering.raycasting import Hits
 from mocap.synthetic.rendering.statics import Statics, footprints
 
@@ -66,7 +67,7 @@ class BackgroundPainter:
 
     def __init__(self, statics: Statics, lens: LensRays, rng: np.random.Generator, *, rays: int, stride: int) -> None:
         self.statics, self.lens, self.rays, self.stride = statics, lens, rays, stride
-        self._pattern = rng.permutation(16)
+        self._pattern = rng.permutation(ROUND)
         size = (lens.height, lens.width)
         kinds = len(statics.lighting.lamps) + 1
         low = (-(-size[0] // stride), -(-size[1] // stride))
@@ -144,7 +145,7 @@ class BackgroundPainter:
         odd = np.flatnonzero(seen.shown & ~_same_surface(seen, centre))
         light = light.copy()
         if len(odd):
-            share = self._share(seen[odd], np.arange(len(odd)) % 16, 4 * self.rays)
+            share = self._share(seen[odd], np.arange(len(odd)) % ROUND, 4 * self.rays)
             light[odd] = (unblocked(lighting, seen.points[odd], seen.normals[odd]) * share[..., None]).sum(1)
         distance = np.where(seen.shown, hits.distance, 0)
         footprint = footprints(self.lens, pixels, seen.rays, distance, seen.normals)

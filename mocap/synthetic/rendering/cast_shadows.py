@@ -7,15 +7,19 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int
 from scipy.ndimage import maximum_filter1d
 
-from mocap.synthetic.rendering.background import LIFT_M, Spots
+from mocap.synthetic.rendering.background import LIFT_M, Background
 from mocap.synthetic.rendering.illumination import NEARBY_M, open_share
+from mocap.synthetic.rendering.lens_rays import LensRays
 from mocap.synthetic.rendering.lights import SAMPLES, Lamp, Lighting
 from mocap.synthetic.rendering.raycasting import Scene
+from mocap.synthetic.rendering.upsampling import Upsampler
 
 CELLS = 96
 """Cells across the map of a lamp's half-space."""
 APART_M = 0.05
 """Points of an outline lie this near to each other."""
+TURNS = 9
+"""Spots in a block of 3 x 3, each of which looks at other places on a lamp."""
 CUBE_M = 0.2
 """Cells of the map of what is near a moving thing."""
 
@@ -23,8 +27,12 @@ CUBE_M = 0.2
 class ShadowCatcher:
     """The background of one camera, ready for shadows."""
 
-    def __init__(self, spots: Spots, lighting: Lighting, rng: np.random.Generator, *, rays: int) -> None:
+    def __init__(
+        self, background: Background, lens: LensRays, lighting: Lighting, rng: np.random.Generator, *, rays: int
+    ) -> None:
+        spots = background.spots
         self._spots, self._lighting, self._rays = spots, lighting, rays
+        self._upsampler = Upsampler(background, lens)
         self._size = spots.points.shape[:2]
         self._normals = spots.normals.reshape(-1, 3)
         self._start = spots.points.reshape(-1, 3) + np.float32(LIFT_M) * self._normals
@@ -34,48 +42,66 @@ class ShadowCatcher:
         self._maps = [_LampMap(lamp, self._start[mine]) for lamp, mine in zip(lighting.lamps, self._lit, strict=False)]
         self._cubes = _Cubes(self._start[self._lit[-1]])
         y, x = np.divmod(np.arange(len(self._start)), self._size[1])
-        self._turn = rng.permutation(9)[(y % 3) * 3 + x % 3]
+        self._turn = rng.permutation(TURNS)[(y % 3) * 3 + x % 3]
 
     def darken(self, image: Float32[np.ndarray, "H W 3"], things: Scene, outline: Float32[np.ndarray, "n 3"]) -> None:
         """Takes from the background, in place, the light that things keep from it. outline: points all over them."""
         lost = np.zeros((*self._size, 3), dtype=np.float32)
-        for kind, lamp in enumerate(self._lighting.lamps):
+        for kind in range(len(self._lighting.lamps)):
             mine = self._lit[kind][self._maps[kind].behind(outline)]
-            self._spread(lost, kind, mine, self._blocked(lamp, mine, things))
+            self._add_shadow(lost, kind, mine, things)
         mine = self._lit[-1][self._cubes.near(outline)]
-        points, normals, turn = self._start[mine], self._normals[mine], 2 * self._turn[mine]
-        free = open_share(points, normals, [things], turn=turn, rays=3 * self._rays)
+        points, normals, turn = self._start[mine], self._normals[mine], self._turn[mine]
+        free = open_share(points, normals, [things], turn=turn, rays=4 * self._rays)
         self._spread(lost, -1, mine, 1 - free)
         self._apply(image, lost)
 
-    def _blocked(self, lamp: Lamp, mine: Int[np.ndarray, "n"], things: Scene) -> Float32[np.ndarray, "n"]:
-        """Part of a lamp that the things hide from spots."""
+    def _add_shadow(self, lost: np.ndarray, kind: int, mine: Int[np.ndarray, "n"], things: Scene) -> None:
+        """Adds what the things keep of one lamp from spots: a few rays each, and more where they disagree."""
+        lamp = self._lighting.lamps[kind]
+        few, more = self._rays, 4 * self._rays
+        count = self._blocked(lamp, mine, things, range(few))
+        if not count.any():
+            return
+        around = cv2.blur(self._field(mine, count), (5, 5), borderType=cv2.BORDER_REPLICATE).reshape(-1)[mine]
+        unsure = np.flatnonzero((around > 0.01 * few) & (around < 0.99 * few))
+        count *= np.float32(1 / few)
+        total = count[unsure] * few + self._blocked(lamp, mine[unsure], things, range(few, more))
+        count[unsure] = total / np.float32(more)
+        self._spread(lost, kind, mine, count)
+
+    def _blocked(self, lamp: Lamp, mine: Int[np.ndarray, "n"], things: Scene, rays: range) -> Float32[np.ndarray, "n"]:
+        """How many of the rays from spots to a lamp meet things. Neighbours send theirs to different places on it."""
         start, turn = np.take(self._start, mine, axis=0), self._turn[mine]
         blocked = np.zeros(len(mine), dtype=np.float32)
-        for index in range(self._rays):
-            towards = np.take(lamp.points, (turn + index * SAMPLES // self._rays) % SAMPLES, axis=0)
+        for index in rays:
+            towards = np.take(lamp.points, (turn + TURNS * index) % SAMPLES, axis=0)
             blocked += things.blocks(start, towards - start)
-        return blocked / np.float32(self._rays)
+        return blocked
 
-    def _spread(self, lost: np.ndarray, kind: int, mine: np.ndarray, blocked: Float32[np.ndarray, "n"]) -> None:
-        """Adds a loss, smoothed over 3 x 3 spots."""
-        if not len(mine) or not blocked.any():
-            return
+    def _field(self, mine: Int[np.ndarray, "n"], values: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "h w"]:
         field = np.zeros(self._size, dtype=np.float32)
-        field.reshape(-1)[mine] = blocked
+        field.reshape(-1)[mine] = values
+        return field
+
+    def _spread(
+        self, lost: np.ndarray, kind: int, mine: Int[np.ndarray, "n"], blocked: Float32[np.ndarray, "n"]
+    ) -> None:
+        """Adds a loss, smoothed over 3 x 3 spots of those that were looked at."""
+        if not blocked.any():
+            return
+        field, known = self._field(mine, blocked), self._field(mine, np.ones(len(mine), dtype=np.float32))
         rows, columns = _extent(field, margin=1)
-        smooth = cv2.blur(field[rows, columns], (3, 3), borderType=cv2.BORDER_REPLICATE)
+        known = known[rows, columns]
+        smooth, weight = (cv2.blur(f, (3, 3), borderType=cv2.BORDER_REPLICATE) for f in (field[rows, columns], known))
+        smooth = smooth * known / np.maximum(weight, np.float32(0.1))
         lost[rows, columns] += smooth[..., None] * self._spots.share[rows, columns, kind]
 
     def _apply(self, image: np.ndarray, lost: np.ndarray) -> None:
         if not lost.any():
             return
-        rows, columns = _extent(lost[..., 1] + lost[..., 0], margin=1)
-        stride = self._spots.stride
-        low = lost[rows, columns]
-        kept = 1 - cv2.resize(low, (low.shape[1] * stride, low.shape[0] * stride), interpolation=cv2.INTER_LINEAR)
-        part = image[rows.start * stride : rows.stop * stride, columns.start * stride : columns.stop * stride]
-        part *= np.maximum(kept[: part.shape[0], : part.shape[1]], 0)
+        lost, y, x = self._upsampler.upsample(lost, *_extent(lost.sum(-1), margin=1))
+        image[y, x] *= np.maximum(1 - lost, 0)
 
 
 class _LampMap:

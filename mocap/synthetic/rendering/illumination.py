@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Int
 
-from mocap.synthetic.rendering.lights import SAMPLES, Lamp, Lighting, sphere_directions
+from mocap.synthetic.rendering.lights import ROUND, SAMPLES, Lamp, Lighting, sphere_directions
 from mocap.synthetic.rendering.raycasting import Scene
 
 DIRECTIONS = sphere_directions(64)[np.random.default_rng(5).permutation(64)]
@@ -35,7 +35,7 @@ def lamp_share(
     """Part of the lamp that nothing hides, 0 to 1; 0 where the surface faces away from it."""
     share = np.zeros(len(points), dtype=np.float32)
     for index in range(rays):
-        way = np.take(lamp.points, (turn + index * SAMPLES // rays) % SAMPLES, axis=0) - points
+        way = np.take(lamp.points, (turn + ROUND * index + 5 * (index // 4)) % SAMPLES, axis=0) - points
         facing = (np.einsum("na,na->n", way, normals) > 0) & (way @ lamp.normal < 0)
         left = np.flatnonzero(facing)
         for scene in scenes:

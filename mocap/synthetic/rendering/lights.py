@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float32
 
-SAMPLES = 16
-"""Places on a lamp that shadow rays go to: one in each cell of a 4 x 4 grid."""
+ROUND = 16
+SAMPLES = 4 * ROUND
+"""Places on a lamp that shadow rays go to; each round has one in every cell of a 4 x 4 grid."""
 NEAREST_M = 0.3
 """Surfaces get no brighter than at this distance from a lamp; a lamp of a few points would burn spots into its wall."""
 
@@ -20,14 +21,14 @@ class Lamp:
     """A rectangle that shines to one side.
 
     centre: m. across, down: half of its sides, m; it shines towards `down x across`. radiance: linear RGB.
-    points: (16, 3) spread over it.
+    points: (64, 3) spread over it.
     """
 
     centre: Float32[np.ndarray, "3"]
     across: Float32[np.ndarray, "3"]
     down: Float32[np.ndarray, "3"]
     radiance: Float32[np.ndarray, "3"]
-    points: Float32[np.ndarray, "16 3"]
+    points: Float32[np.ndarray, "64 3"]
 
     @cached_property
     def normal(self) -> Float32[np.ndarray, "3"]:
@@ -125,16 +126,17 @@ def make_lamp(
     rng: np.random.Generator,
 ) -> Lamp:
     """A lamp with its sample points drawn."""
-    i, j = np.divmod(np.arange(SAMPLES), 4)
-    a = (i + rng.random(SAMPLES)) / 2 - 1
-    b = (j + rng.random(SAMPLES)) / 2 - 1
+    cell = np.concatenate([rng.permutation(ROUND) for _ in range(4)])
+    quarter = (np.arange(4)[:, None] + rng.integers(4, size=ROUND))[np.repeat(np.arange(4), ROUND), cell] % 4
+    a = (cell // 4 + quarter // 2 / 2 + rng.random(SAMPLES) / 2) / 2 - 1
+    b = (cell % 4 + quarter % 2 / 2 + rng.random(SAMPLES) / 2) / 2 - 1
     points = np.asarray(centre) + a[:, None] * np.asarray(across) + b[:, None] * np.asarray(down)
     return Lamp(
         centre=np.asarray(centre, dtype=np.float32),
         across=np.asarray(across, dtype=np.float32),
         down=np.asarray(down, dtype=np.float32),
         radiance=np.asarray(radiance, dtype=np.float32),
-        points=points.astype(np.float32)[rng.permutation(SAMPLES)],
+        points=points.astype(np.float32),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from mocap.synthetic.rendering.illumination import highlights, lamp_share, open_share, unblocked
-from mocap.synthetic.rendering.lights import Lighting
+from mocap.synthetic.rendering.lights import ROUND, Lighting
 from mocap.synthetic.rendering.normals import interpolate, unit
 from mocap.synthetic.rendering.raycasting import Hits, Mesh, Scene
 from mocap.synthetic.rendering.topology import Nodes, Topology, flat_normals
@@ -108,7 +108,7 @@ def _node_light(nodes: Nodes, used: Bool[np.ndarray, "n"], around: Surroundings)
     rays = around.rays if nodes.near is not None else 8
     lamps = around.lighting.lamps
     share = np.empty((len(index), len(lamps) + 1), dtype=np.float32)
-    turn = (index * 7) % 16
+    turn = (index * 7) % ROUND
     for kind, lamp in enumerate(lamps):
         share[:, kind] = lamp_share(lamp, start, normals, around.blockers, turn=turn, rays=rays)
     share[:, -1] = open_share(start, normals, around.near, turn=(index * 11) % 64, rays=2 * rays)

@@ -86,7 +86,7 @@ class Renderer:
             self._statics, self._lens, rng, rays=effort.background_rays, stride=effort.shadow_stride
         )
         self.background = painter.paint()
-        self._catcher = ShadowCatcher(self.background.spots, room.lighting, rng, rays=effort.shadow_rays)
+        self._catcher = ShadowCatcher(self.background, self._lens, room.lighting, rng, rays=effort.shadow_rays)
         self._topologies: dict[int, Topology] = {}
 
     def render(self, moments: Sequence[Sequence[Thing]]) -> Rendered:
