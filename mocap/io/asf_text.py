@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -54,8 +55,7 @@ class AsfSkeleton:
     length_unit: float
 
 
-@dataclass
-class Line:
+class Line(NamedTuple):
     """One line's words without comment, and how to complain about it."""
 
     words: list[str]

@@ -81,15 +81,13 @@ def _arm(source: HumanSource, skeleton: SkeletonDefinition, side: str, turns: Tu
         turns[side + "Shoulder"] = along_x
     upper, fore = _hinged_limb(source, skeleton, ("Arm", side), turns["Spine2"])
     hand = _hand(source, skeleton, side, fore)
-    twist, _ = _split_twist(fore.swapaxes(-1, -2) @ hand, _bone(skeleton, side + "ForeArm", side + "Hand"))
+    twist, _ = _split_twist(fore.swapaxes(-1, -2) @ hand, _bone(skeleton, side + "Hand"))
     turns |= {side + "Arm": upper, side + "ForeArm": fore @ twist, side + "Hand": hand}
 
 
-def _bone(skeleton: SkeletonDefinition, joint: str, child: str) -> Float[np.ndarray, "3"]:
-    """Unit direction from a joint to its child in the T-pose."""
-    offset = skeleton.rest_offsets[skeleton.index(child)]
-    assert skeleton.parents[skeleton.index(child)] == skeleton.index(joint)
-    return unit(offset)
+def _bone(skeleton: SkeletonDefinition, child: str) -> Float[np.ndarray, "3"]:
+    """Unit direction from its parent to a joint in the T-pose."""
+    return unit(skeleton.rest_offsets[skeleton.index(child)])
 
 
 def unit(vectors: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3"]:
@@ -127,7 +125,7 @@ def _hinged_limb(
     kind, side = limb
     upper, lower, end = (side + part for part in LIMB_JOINTS[kind])
     joints = [side + HUMANOID[part] for part in LIMB_JOINTS[kind]]
-    bones = [_bone(skeleton, joints[0], joints[1]), _bone(skeleton, joints[1], joints[2])]
+    bones = [_bone(skeleton, joints[1]), _bone(skeleton, joints[2])]
     first = unit(source.place(lower) - source.place(upper))
     second = unit(source.place(end) - source.place(lower))
     turn = source.turn(upper)
@@ -194,7 +192,7 @@ def _hand(
     """Fingers along the bone, the thumb to the front of the T-pose."""
     node = source.roles[side + "Hand"]
     turn = source.rotations[:, node]
-    bone = _bone(skeleton, side + "ForeArm", side + "Hand")
+    bone = _bone(skeleton, side + "Hand")
     below = source.seen_from(node)
     thumbs = [place for n, place in below.items() if is_thumb(source.names[n])]
     others = [place for n, place in below.items() if not is_thumb(source.names[n])]
@@ -233,7 +231,7 @@ def _foot(
         node_from_foot = _frame(forward, shin) @ _frame(tip, UP).T
     turns[side + "Foot"] = turn @ node_from_foot
     turns[side + "ToeBase"] = turns[side + "Foot"]
-    if toe is not None and toe < len(source.names):
+    if toe is not None:
         turns[side + "ToeBase"] = _toes(source.rotations[:, toe], turns[side + "Foot"], standing)
 
 
