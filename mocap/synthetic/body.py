@@ -7,6 +7,7 @@ its skin narrows above the elbow when the hand is turned far, as linear blend sk
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Float32, Int32
@@ -15,7 +16,7 @@ from scipy.sparse import csr_array
 
 from mocap.core.config import Config
 from mocap.core.skeleton import SkeletonDefinition, load_skeleton
-from mocap.synthetic.body_keypoints import BodyKeypoints, JointedSkin, keypoints_on
+from mocap.synthetic.body_keypoints import JointedSkin, all_keypoints, keypoint_weights, keypoints_on
 from mocap.synthetic.body_model import BodyModel, load_body_model, symmetric
 from mocap.synthetic.body_tpose import bones_of, joint_of_bone, posed_heads, skinned, tpose_turns
 
@@ -76,39 +77,59 @@ class Body:
 
 def make_body(shape: BodyShape) -> Body:
     """The body of a shape. The first call of a process loads Anny."""
-    model = load_body_model()
-    skin = _tpose(model, shape, load_skeleton("humanoid"))
-    keypoints = keypoints_on(skin)
+    rig = _rig()
+    skin = _tpose(rig, shape)
+    keypoints, depth_m = keypoints_on(skin)
     return Body(
         shape=shape,
         skeleton=_skeleton(skin, keypoints),
         vertices=skin.vertices.astype(np.float32),
         faces=skin.faces,
-        weights=csr_array(skin.weights, dtype=np.float32),
-        keypoint_names=keypoints.names,
-        keypoints=keypoints.points,
-        keypoint_weights=keypoints.weights,
-        keypoint_depth_m=keypoints.depth_m,
+        weights=rig.weights,
+        keypoint_names=all_keypoints(),
+        keypoints=keypoints,
+        keypoint_weights=rig.keypoint_weights,
+        keypoint_depth_m=depth_m,
     )
 
 
-def _tpose(model: BodyModel, shape: BodyShape, skeleton: SkeletonDefinition) -> JointedSkin:
+@dataclass(frozen=True, eq=False)
+class _Rig:
+    """What does not depend on the shape. weights: (V, J), keypoint_weights: (K, J), both shared by all bodies."""
+
+    model: BodyModel
+    skeleton: SkeletonDefinition
+    weights: csr_array
+    keypoint_weights: Float[np.ndarray, "K J"]
+
+
+@lru_cache(maxsize=1)
+def _rig() -> _Rig:
+    model, skeleton = load_body_model(), load_skeleton("humanoid")
+    belongs = joint_of_bone(model, skeleton)
+    weights = _symmetric_weights(model, csr_array(model.weights @ belongs), skeleton)
+    joints = {name: int(joint) for name, joint in zip(model.bone_names, belongs.argmax(1), strict=True)}
+    shares = keypoint_weights(weights, skeleton, joints)
+    shares.setflags(write=False)
+    return _Rig(model, skeleton, csr_array(weights, dtype=np.float32), shares)
+
+
+def _tpose(rig: _Rig, shape: BodyShape) -> JointedSkin:
+    model = rig.model
     rest, heads = model.rest(shape.model_dump())
     turns = tpose_turns(model, heads)
     posed = posed_heads(model, heads, turns)
     vertices = symmetric(skinned(rest, model.weights, heads=heads, posed=posed, turns=turns), model.mirror_vertices)
     posed = symmetric(posed, model.mirror_bones)
-    joints = _joints(model, posed, skeleton)
+    joints = _joints(model, posed, rig.skeleton)
     origin = np.array([0.0, joints[0, 1], vertices[:, 2].min()])
-    belongs = joint_of_bone(model, skeleton)
     return JointedSkin(
-        skeleton=skeleton,
+        skeleton=rig.skeleton,
         joints=joints - origin,
-        bones={name: (posed[b] - origin, int(belongs[b].argmax())) for b, name in enumerate(model.bone_names)},
+        bones=dict(zip(model.bone_names, posed - origin, strict=True)),
         vertices=vertices - origin,
         faces=model.faces,
         faces_around=model.faces_around,
-        weights=_symmetric_weights(model, csr_array(model.weights @ belongs), skeleton),
     )
 
 
@@ -130,7 +151,7 @@ def _symmetric_weights(model: BodyModel, weights: csr_array, skeleton: SkeletonD
     return csr_array((weights + mirrored) / 2)
 
 
-def _skeleton(skin: JointedSkin, keypoints: BodyKeypoints) -> SkeletonDefinition:
+def _skeleton(skin: JointedSkin, keypoints: Float[np.ndarray, "K 3"]) -> SkeletonDefinition:
     """The joints' rest offsets; tips at the crown, the middle fingers' ends and the big toes (on the foot's axis)."""
     names, parents = skin.skeleton.joint_names, skin.skeleton.parents
     offsets = np.where((parents >= 0)[:, None], skin.joints - skin.joints[parents], skin.joints)
@@ -140,7 +161,7 @@ def _skeleton(skin: JointedSkin, keypoints: BodyKeypoints) -> SkeletonDefinition
         ends |= {f"{side}Hand": f"{side.lower()}_middle4", f"{side}ToeBase": f"{side.lower()}_big_toe"}
     tips = np.full_like(offsets, np.nan)
     for joint, keypoint in ends.items():
-        tips[names.index(joint)] = keypoints.at(keypoint) - skin.joints[names.index(joint)]
+        tips[names.index(joint)] = keypoints[all_keypoints().index(keypoint)] - skin.joints[names.index(joint)]
         if joint.endswith("ToeBase"):
             tips[names.index(joint), 0] = 0.0
     return replace(skin.skeleton, rest_offsets=offsets, tips=tips)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Int32
@@ -20,37 +21,18 @@ DEFINITION = "anny_keypoints.toml"
 
 
 @dataclass(frozen=True, eq=False)
-class BodyKeypoints:
-    """names: of the K keypoints. points: (K, 3) m in the T-pose. weights: (K, J) on the joints, rows sum to 1.
-
-    depth_m: (K,) distance to the nearest skin, 0 on it.
-    """
-
-    names: tuple[str, ...]
-    points: Float[np.ndarray, "K 3"]
-    weights: Float[np.ndarray, "K J"]
-    depth_m: Float[np.ndarray, "K"]
-
-    def at(self, name: str) -> Float[np.ndarray, "3"]:
-        """Where one keypoint lies."""
-        return self.points[self.names.index(name)]
-
-
-@dataclass(frozen=True, eq=False)
 class JointedSkin:
     """A body in the T-pose as keypoints are put on it.
 
-    joints: (J, 3) m. bones: name of a bone -> its head, m, and the joint that it belongs to. weights: (V, J).
-    faces_around: (V, D) see `skin_depth`.
+    joints: (J, 3) m. bones: name of a bone -> its head, m. faces_around: (V, D) see `skin_depth`.
     """
 
     skeleton: SkeletonDefinition
     joints: Float[np.ndarray, "J 3"]
-    bones: Mapping[str, tuple[Float[np.ndarray, "3"], int]]
+    bones: Mapping[str, Float[np.ndarray, "3"]]
     vertices: Float[np.ndarray, "V 3"]
     faces: Int32[np.ndarray, "F 3"]
     faces_around: Int[np.ndarray, "V D"]
-    weights: csr_array
 
 
 @lru_cache(maxsize=1)
@@ -67,39 +49,46 @@ def mirrored_names() -> dict[str, str]:
     return dict(pairs) | {b: a for a, b in pairs}
 
 
-def keypoints_on(skin: JointedSkin) -> BodyKeypoints:
-    """All keypoints of a body; the right ones mirror the left ones exactly."""
-    names = all_keypoints()
-    points, weights = np.zeros((len(names), 3)), np.zeros((len(names), len(skin.skeleton)))
-    swap = skin.skeleton.mirror_permutation
-    for k, name in enumerate(names):
+def keypoints_on(skin: JointedSkin) -> tuple[Float[np.ndarray, "K 3"], Float[np.ndarray, "K"]]:
+    """Where all keypoints lie, m, the right ones mirroring the left ones exactly, and how far from the nearest skin."""
+    points = np.zeros((len(all_keypoints()), 3))
+    for k, name in enumerate(all_keypoints()):
         if name in _definition():
-            points[k], weights[k] = _place(name, skin)
+            points[k] = _point(_definition()[name], skin)
         else:
-            point, weight = _place(mirrored_names()[name], skin)
-            points[k], weights[k] = point * [-1.0, 1.0, 1.0], weight[swap]
-    depth = depths_under_skin(points, skin.vertices, faces=skin.faces, around=skin.faces_around)
-    return BodyKeypoints(names, points, weights, depth)
+            points[k] = _point(_definition()[mirrored_names()[name]], skin) * [-1.0, 1.0, 1.0]
+    return points, depths_under_skin(points, skin.vertices, faces=skin.faces, around=skin.faces_around)
 
 
-def _place(name: str, skin: JointedSkin) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "J"]]:
-    entry = _definition()[name]
+def keypoint_weights(
+    weights: csr_array, skeleton: SkeletonDefinition, joint_of_bone: Mapping[str, int]
+) -> Float[np.ndarray, "K J"]:
+    """Shares of the joints in every keypoint's movement, the same for all bodies. weights: (V, J) of the vertices."""
+    shares = np.zeros((len(all_keypoints()), len(skeleton)))
+    for k, name in enumerate(all_keypoints()):
+        here = name in _definition()
+        entry = _definition()[name if here else mirrored_names()[name]]
+        if "vertices" in entry:
+            share = weights[entry["vertices"]].toarray().mean(0)
+        else:
+            joint = joint_of_bone[entry["bone"]] if "bone" in entry else skeleton.index(entry["joint"])
+            share = np.eye(len(skeleton))[joint]
+        shares[k] = (share if here else share[skeleton.mirror_permutation]) / share.sum()
+    return shares
+
+
+def _point(entry: Mapping[str, Any], skin: JointedSkin) -> Float[np.ndarray, "3"]:
     if "vertices" in entry:
-        rows = skin.weights[entry["vertices"]].toarray().mean(0, dtype=np.float64)
-        return skin.vertices[entry["vertices"]].mean(0), rows / rows.sum()
+        return skin.vertices[entry["vertices"]].mean(0)
     if "bone" in entry:
-        point, joint = skin.bones[entry["bone"]]
-    else:
-        joint = skin.skeleton.index(entry["joint"])
-        point = skin.joints[joint]
+        return skin.bones[entry["bone"]]
     if "middle_of" in entry:
-        left = _place(entry["middle_of"][0], skin)[0]
-        point = left * [0.0, 1.0, 1.0]
-    return point, np.eye(len(skin.skeleton))[joint]
+        return _point(_definition()[entry["middle_of"][0]], skin) * [0.0, 1.0, 1.0]
+    return skin.joints[skin.skeleton.index(entry["joint"])]
 
 
 @lru_cache(maxsize=1)
-def _definition() -> dict[str, dict]:
+def _definition() -> dict[str, dict[str, Any]]:
     file = resources.files("mocap.core.definitions") / DEFINITION
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
