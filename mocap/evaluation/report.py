@@ -1,0 +1,276 @@
+"""Evaluations as compact tables for a terminal: the headline first, the worst joints marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from mocap.evaluation.distribution import Distribution
+from mocap.evaluation.evaluate_pictures import ViewEvaluation
+from mocap.evaluation.evaluate_points import PointsEvaluation, by_alignment
+from mocap.evaluation.evaluate_truth import OffsetReport
+from mocap.evaluation.protocols import FIGURES, ProtocolReport
+from mocap.evaluation.rig_metrics import RigReport
+from mocap.evaluation.sync_metrics import SyncReport
+from mocap.evaluation.take import TakeEvaluation
+
+NOTHING = "–"
+N_MARKED = 3
+"""Joints of the largest error in a column that are marked."""
+
+
+def take_lines(report: TakeEvaluation) -> list[RenderableType]:
+    """A take: one line that matters, then a table for each kind of figure."""
+    name = f"{report.session}/{report.take}" if report.session else report.take
+    lines: list[RenderableType] = [f"[bold]{escape(name)}[/]  {_headline(report.headline_mm)}"]
+    lines.append(f"[dim]{escape(_compared(report))}[/]")
+    if report.offset is not None:
+        lines.append(offset_line(report.offset))
+    lines += [points_table(report.points), joints_table(report.points), body_table(report.points)]
+    lines += [rotations_line(report)] if report.rotations else []
+    lines += _crowd_lines(report.points)
+    lines += [pictures_table(report.pictures)] if report.pictures else []
+    lines += [rig_table(report.rig)] if report.rig is not None else []
+    lines += [protocol_table(f.protocol, stage) for stage, f in report.points.items() if f.protocol is not None]
+    return lines + [f"[yellow]note[/] {escape(note)}" for note in report.notes]
+
+
+def points_lines(report: PointsEvaluation, offset: OffsetReport | None = None) -> list[RenderableType]:
+    """Two files of points."""
+    of = {"prediction": report}
+    lines: list[RenderableType] = [_headline({"": report.headline_mm.mean}, len(report.headline_names))]
+    lines += [offset_line(offset)] if offset is not None else []
+    lines += [points_table(of), joints_table(of), body_table(of), *_crowd_lines(of)]
+    lines += [protocol_table(report.protocol, "")] if report.protocol is not None else []
+    for what, names in (("only in the prediction", report.only_predicted), ("only in the truth", report.only_true)):
+        if names:
+            lines.append(f"[dim]{what}: {escape(', '.join(names))}[/]")
+    return lines
+
+
+def points_table(stages: Mapping[str, PointsEvaluation]) -> Table:
+    """Errors of the limb joints by stage."""
+    table = _table("limb joints, mm", "MPJPE", "root", "N-", "PA-", "median", "p95", "max")
+    for column in ("missing %", "PCK@150 %", "AUC %", "swapped %"):
+        table.add_column(column, justify="right")
+    for stage, figures in stages.items():
+        limbs = figures.limbs
+        means, absolute, root = by_alignment(limbs), limbs.alignments["absolute"], limbs.alignments.get("root")
+        errors, relative = absolute.errors_mm, root or absolute
+        table.add_row(
+            stage,
+            f"[bold]{_number(errors.mean)}[/]",
+            *(_number(means.get(name)) for name in ("root", "scale", "procrustes")),
+            *(_number(value) for value in (errors.median, errors.p95, errors.max)),
+            _percent(limbs.missing / limbs.points if limbs.points else None),
+            *(_percent(value) for value in (relative.pck_150, relative.auc_150, limbs.swaps.share)),
+        )
+    return table
+
+
+def joints_table(stages: Mapping[str, PointsEvaluation]) -> Table:
+    """Mean absolute error of each limb joint, left and right; the worst of each column are marked."""
+    table = _table("joint, mm", *(f"{stage} {side}" for stage in stages for side in ("left", "right")))
+    columns = {stage: _joint_means(figures) for stage, figures in stages.items()}
+    marked = {stage: sorted(means, key=lambda n: -means[n])[:N_MARKED] for stage, means in columns.items()}
+    names = list(dict.fromkeys(n for figures in stages.values() for n in figures.headline_names))
+    sided = [name for name in names if name.startswith("left_")]
+    for name in sided:
+        cells = []
+        for stage, means in columns.items():
+            for joint in (name, name.replace("left_", "right_")):
+                value = _number(means.get(joint))
+                cells.append(f"[bold red]{value}[/]" if joint in marked[stage] and len(means) > N_MARKED else value)
+        table.add_row(name.removeprefix("left_"), *cells)
+    for name in (n for n in names if not n.startswith(("left_", "right_"))):
+        table.add_row(name, *(c for means in columns.values() for c in (_number(means.get(name)), "")))
+    return table
+
+
+def body_table(stages: Mapping[str, PointsEvaluation]) -> Table:
+    """Angles, bones, smoothness and feet by stage."""
+    table = _table("body", "bends °", "limbs °", "speed mm/s", "accel. m/s²", "jitter m/s³", "(true)")
+    for column in ("bones sd %", "skate mm/s", "(true)", "slid mm", "under floor %"):
+        table.add_column(column, justify="right")
+    for stage, figures in stages.items():
+        motion, acceleration = figures.motion, figures.motion.acceleration_error_mm_s2.mean
+        table.add_row(
+            stage,
+            _number(figures.angles.all_bends_deg.mean),
+            _number(figures.angles.all_directions_deg.mean),
+            _number(motion.velocity_error_mm_s.mean, 0),
+            _number(None if acceleration is None else acceleration / 1000, 2),
+            _number(motion.jitter_prediction_m_s3.mean, 0),
+            _number(motion.jitter_truth_m_s3.mean, 0),
+            _percent(_mean([bones.mean_coefficient for bones in figures.bones.values()]), 2),
+            _number(_mean([feet.speed_mm_s.mean for feet in figures.feet.values()]), 0),
+            _number(_mean([feet.speed_mm_s.mean for feet in figures.true_feet.values()]), 0),
+            _number(_mean([feet.slid_mm.mean for feet in figures.feet.values()])),
+            _percent(_mean([feet.penetration_share for feet in figures.feet.values()])),
+        )
+    return table
+
+
+def pictures_table(stages: Mapping[str, Mapping[str, ViewEvaluation]]) -> Table:
+    """Found keypoints against true pixels, camera by camera."""
+    table = _table("pictures, px", "camera", "limbs median", "all median", "p95", "hidden too", "PCKh %", "OKS", "AP")
+    for column in ("missed", "surplus"):
+        table.add_column(column, justify="right")
+    for stage, views in stages.items():
+        for row, (camera, view) in enumerate(views.items()):
+            seen, every = view.visible, view.in_picture
+            table.add_row(
+                stage if row == 0 else "",
+                escape(camera),
+                _number(view.limbs_px, 2),
+                *(_number(value, 2) for value in (seen.errors_px.median, seen.errors_px.p95, every.errors_px.median)),
+                _percent(seen.pckh_50),
+                *(_number(value, 3) for value in (seen.oks.mean, seen.oks_ap)),
+                *(f"{count}/{view.people}" if count else "0" for count in (view.missed,)),
+                str(view.surplus),
+            )
+    return table
+
+
+def rig_table(report: RigReport) -> Table:
+    """Each camera against the true one."""
+    table = _table(f"rig (align: {report.alignment.value})", "position mm", "rotation °", "focal %", "centre px")
+    for column in ("lens px", "reprojection px", "p95"):
+        table.add_column(column, justify="right")
+    for name, camera in report.cameras.items():
+        focal = max(camera.focal_percent, key=abs)
+        table.add_row(
+            escape(name),
+            _number(camera.position_mm, 2),
+            _number(camera.rotation_deg, 3),
+            f"{focal:+.2f}",
+            *(_number(value, 2) for value in (camera.principal_point_px, camera.lens_px)),
+            *(_number(value, 2) for value in (camera.reprojection_px.mean, camera.reprojection_px.p95)),
+        )
+    scale = NOTHING if report.scale_percent is None else f"{report.scale_percent:+.2f} %"
+    space = report.triangulation_mm
+    lost = f"  missing: {', '.join(report.missing)}" if report.missing else ""
+    table.caption = (
+        f"points in the working volume: mean {_number(space.mean, 2)} mm, max {_number(space.max, 2)} mm; "
+        f"scale {scale}{escape(lost)}"
+    )
+    return table
+
+
+def sync_table(report: SyncReport) -> Table:
+    """Each camera's clock against the reference camera's."""
+    table = _table(f"clocks against {escape(report.reference)}", "frames", "offset ms", "drift ppm", "RMS ms", "max ms")
+    for name, camera in report.cameras.items():
+        table.add_row(
+            escape(name),
+            str(camera.frames),
+            f"{camera.offset_ms:+.2f}",
+            NOTHING if camera.drift_ppm is None else f"{camera.drift_ppm:+.1f}",
+            *(_number(value, 2) for value in (camera.rms_ms, camera.max_ms)),
+        )
+    table.caption = f"worst {_number(report.max_ms, 2)} ms, RMS {_number(report.rms_ms, 2)} ms"
+    return table
+
+
+def protocol_table(report: ProtocolReport, stage: str) -> Table:
+    """A published protocol's figures."""
+    table = _table(f"{report.protocol} {stage}".strip(), "value")
+    table.add_column("", style="dim")
+    for name, value in report.figures.items():
+        text = _number(value) if name.endswith("_mm") else _percent(value) + (" %" if value is not None else "")
+        table.add_row(name, text, FIGURES.get(name, ""))
+    told = [
+        f"{what}: {', '.join(names)}"
+        for what, names in (("absent", report.absent), ("near only", report.approximate))
+        if names
+    ]
+    table.caption = escape("; ".join(told)) or None
+    return table
+
+
+def offset_line(offset: OffsetReport) -> str:
+    """What the search for an offset found."""
+    return (
+        f"best with the truth taken [bold]{offset.offset_ms:+.2f} ms[/] later: "
+        f"{offset.error_mm:.2f} mm instead of {offset.unshifted_mm:.2f} mm"
+    )
+
+
+def rotations_line(report: TakeEvaluation) -> str:
+    """Solved rotations of joints."""
+    parts = []
+    for person, figures in report.rotations.items():
+        worst = sorted((v, n) for n, v in figures.per_joint_local_deg.items() if v is not None)[-N_MARKED:]
+        listed = ", ".join(f"{name} {value:.1f}" for value, name in reversed(worst))
+        parts.append(
+            f"{escape(person)}: joints turned by {_number(figures.local_deg.mean)}° against their parent and "
+            f"{_number(figures.world_deg.mean)}° in the world from the true ones (worst {listed})"
+        )
+    return "\n".join(parts)
+
+
+def _crowd_lines(stages: Mapping[str, PointsEvaluation]) -> list[RenderableType]:
+    crowds = {stage: f.crowd for stage, f in stages.items() if f.crowd is not None}
+    if not crowds:
+        return []
+    table = _table("people", "precision %", "recall %", "mAP %", "MOTA %", "IDF1 %", "switches", "fragments")
+    for stage, crowd in crowds.items():
+        near = crowd.detection["150"]
+        table.add_row(
+            stage,
+            *(_percent(v) for v in (near.precision, near.recall, crowd.panoptic.map)),
+            *(_percent(v) for v in (crowd.identity.mota, crowd.identity.idf1)),
+            str(crowd.identity.switches),
+            str(crowd.identity.fragments),
+        )
+    table.caption = "precision and recall at 150 mm, identities at 500 mm"
+    return [table]
+
+
+def _headline(means: Mapping[str, float | None], n_joints: int = 12) -> str:
+    parts = [f"{stage} [bold]{_number(value)} mm[/]".strip() for stage, value in means.items()]
+    return f"MPJPE over {n_joints} limb joints: {', '.join(parts)}"
+
+
+def _compared(report: TakeEvaluation) -> str:
+    first = next(iter(report.points.values()))
+    shift = f", {report.offset_ms:+.2f} ms" if report.offset_ms else ""
+    clock = f"{first.frames} frames at {first.fps:g}/s, timed by {report.reference_camera}{shift}"
+    return f"{clock}; people: {', '.join(report.people)}"
+
+
+def _joint_means(figures: PointsEvaluation) -> dict[str, float]:
+    per_joint = figures.limbs.alignments["absolute"].per_joint_mm
+    return {name: errors.mean for name, errors in per_joint.items() if errors.mean is not None}
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption_justify="left", header_style="bold")
+    table.add_column(title, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return NOTHING if value is None else f"{100 * value:.{digits}f}"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def distribution_text(figures: Distribution, unit: str) -> str:
+    """`mean 3.1, p95 8.0, max 12.4 mm (n = 720, 3 missing)`."""
+    lost = f", {figures.missing} missing" if figures.missing else ""
+    parts = [f"{what} {_number(v)}" for what, v in (("mean", figures.mean), ("p95", figures.p95), ("max", figures.max))]
+    return f"{', '.join(parts)} {unit} (n = {figures.n}{lost})"
