@@ -15,7 +15,6 @@ from mocap.core.markers import load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
 from mocap.geometry.rotations import quat_conjugate, quat_multiply, rotvec_to_quat
-from mocap.synthetic.gait import walk_and_reach
 
 GROUPS = (
     ("Hips", "UpLeg", "Leg", "Foot", "ToeBase"),
@@ -24,6 +23,8 @@ GROUPS = (
     ("RightShoulder", "RightArm", "RightForeArm", "RightHand"),
 )
 """Joints (of both sides where none is named) that come from one frame."""
+MOTION_S, MOTION_FPS = 5.0, 15.0
+"""Neighbouring frames of a motion are much alike: 15 a second lose nothing."""
 TILT_RAD = 0.2
 """Spread of the root's lean about a random horizontal axis in poses of random angles."""
 
@@ -73,9 +74,12 @@ def bank_of_motions(motions: Sequence[Motion]) -> PoseBank:
     return PoseBank(skeleton, rotations, load_markers("humanoid", skeleton).priors.rest)
 
 
-def default_motions(skeleton: SkeletonDefinition, rng: np.random.Generator) -> list[Motion]:
-    """Some of every built-in motion, at a low frame rate."""
-    return [walk_and_reach(skeleton, seconds=5.0, fps=20.0)]
+def some_motions(skeleton: SkeletonDefinition, kinds: Sequence[str], rng: np.random.Generator) -> list[Motion]:
+    """Some seconds of each kind of built-in motion (all of them for none), at a low frame rate."""
+    from mocap.synthetic.motions import MOTIONS, make_motion  # a dozen modules that a given bank does without
+
+    kinds = kinds or tuple(MOTIONS)
+    return [make_motion(kind, skeleton, seconds=MOTION_S, fps=MOTION_FPS, rng=rng) for kind in kinds]
 
 
 def random_angles(

@@ -28,7 +28,7 @@ from mocap.synthetic.capsules import Boxes, PlacedParts, codes, hidden_by_boxes,
 from mocap.synthetic.detector_config import BLAZEPOSE_LIKE, DetectorErrors
 from mocap.synthetic.detector_errors import ErrorRecord, detect
 from mocap.synthetic.heatmaps import HeatmapConfig, Sighted, make_heatmaps, person_boxes, rivals_of
-from mocap.synthetic.pose_bank import PoseBank, PoseConfig, bank_of_motions, default_motions
+from mocap.synthetic.pose_bank import PoseBank, PoseConfig, bank_of_motions, some_motions
 from mocap.synthetic.random_rigs import RandomRigConfig, random_rigs
 from mocap.synthetic.true_views import TrueViews, facing_cosine
 
@@ -39,8 +39,9 @@ BOX_SIDES_M = (0.3, 1.2)
 class SampleConfig(Config):
     """cameras, others, furniture: least and most; the same within a block. others: people besides the subject.
 
-    bodies: how many different ones there are. area_m: radius of the disc that people stand on; others keep `apart_m`
-    from the subject. airborne: share of people above the floor. heatmaps: none unless configured.
+    bodies: how many different ones there are. body "auto" gives other bodies where the extra `synth` is missing.
+    motions: kinds whose poses are used, all of them by default. area_m: radius of the disc that people stand on;
+    others keep `apart_m` from the subject. airborne: share of people above the floor. heatmaps: none unless configured.
     """
 
     keypoints: str = "blazepose33"
@@ -50,6 +51,7 @@ class SampleConfig(Config):
     furniture: tuple[int, int] = (0, 2)
     bodies: int = Field(default=64, ge=1)
     body: BodyKind = "auto"
+    motions: tuple[str, ...] = ()
     area_m: float = Field(default=1.2, ge=0)
     apart_m: float = Field(default=0.45, ge=0)
     airborne: float = Field(default=0.05, ge=0, le=1)
@@ -86,14 +88,17 @@ class SampleBlock:
 
 
 class Samples:
-    """Blocks of samples by number. Bodies and poses are made once, on first use, from the seed alone."""
+    """Blocks of samples by number. Bodies and poses are made once, on first use, from the seed alone.
 
-    def __init__(self, config: SampleConfig, seed: int) -> None:
+    poses: of the package's skeleton, instead of those of the built-in motions (`bank_of_motions` of any others).
+    """
+
+    def __init__(self, config: SampleConfig, seed: int, *, poses: PoseBank | None = None) -> None:
         for name in ("cameras", "others", "furniture"):
             least, most = getattr(config, name)
             if not (1 if name == "cameras" else 0) <= least <= most:
                 raise InputError(f"{name} = ({least}, {most}) is not (least, most)")
-        self.config, self.seed = config, seed
+        self.config, self.seed, self._given = config, seed, poses
         self.keypoint_set = load_keypoint_set(config.keypoints)
 
     @cached_property
@@ -102,8 +107,10 @@ class Samples:
 
     @cached_property
     def poses(self) -> PoseBank:
+        if self._given is not None:
+            return self._given
         skeleton = load_skeleton("humanoid")
-        return bank_of_motions(default_motions(skeleton, self._rng(1)))
+        return bank_of_motions(some_motions(skeleton, self.config.motions, self._rng(1)))
 
     def blocks(
         self, *, start: int = 0, worker: int = 0, workers: int = 1, reuse: bool = False

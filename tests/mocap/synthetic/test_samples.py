@@ -27,9 +27,17 @@ SKELETON = load_skeleton()
 SMALL = SampleConfig(block_size=40, bodies=6, body="humanoid", cameras=(4, 4))
 
 
+WALK = bank_of_motions([walk_and_reach(SKELETON, seconds=4.0, fps=10.0)])
+
+
+def of_walk(config, seed):
+    """Samples of one motion, which is quickly made."""
+    return Samples(config, seed, poses=WALK)
+
+
 @pytest.fixture(scope="module")
 def samples():
-    return Samples(SMALL.model_copy(update={"others": (1, 1), "furniture": (1, 1)}), seed=3)
+    return of_walk(SMALL.model_copy(update={"others": (1, 1), "furniture": (1, 1)}), 3)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +56,7 @@ def same(a, b):
 
 
 def test_a_block_is_the_same_whoever_makes_it(samples, block):
-    other = Samples(samples.config, seed=3)
+    other = of_walk(samples.config, 3)
     next(other.blocks())
     same(other.block(5), block)
     for worker in range(3):
@@ -56,7 +64,7 @@ def test_a_block_is_the_same_whoever_makes_it(samples, block):
         assert (first.index, second.index) == (2 + worker, 5 + worker)
     same(next(other.blocks(start=4, worker=1, workers=3)), block)
     assert not np.array_equal(samples.block(6).xyz, block.xyz)
-    assert not np.array_equal(Samples(samples.config, seed=4).block(5).xyz, block.xyz)
+    assert not np.array_equal(of_walk(samples.config, 4).block(5).xyz, block.xyz)
 
 
 def test_shapes(block):
@@ -96,7 +104,7 @@ def test_reports_are_near_the_truth_where_nothing_went_wrong(block):
 
 def test_people_stand_on_the_floor_unless_they_jump():
     still = SMALL.model_copy(update={"airborne": 0.0, "poses": PoseConfig(any_way_up=0.0, any_angles=0.0)})
-    block = Samples(still, seed=1).block(0)
+    block = of_walk(still, 1).block(0)
     feet = block.xyz[:, SET.indices(["left_heel", "right_heel", "left_big_toe", "right_big_toe"]), 2]
     assert feet.min() > -0.02
     # Soles and tips of the capsules lie up to 45 mm beyond the keypoints of a foot, for large and thick people 60 mm.
@@ -106,13 +114,13 @@ def test_people_stand_on_the_floor_unless_they_jump():
 
 
 def test_numbers_of_cameras_vary_from_block_to_block():
-    samples = Samples(SMALL.model_copy(update={"cameras": (2, 8), "block_size": 2}), seed=0)
+    samples = of_walk(SMALL.model_copy(update={"cameras": (2, 8), "block_size": 2}), 0)
     assert {samples.block(i).xy.shape[1] for i in range(40)} == set(range(2, 9))
 
 
 def test_heatmaps_are_those_of_the_reports_and_memory_may_be_reused():
     how = HeatmapConfig(size=(24, 32), second_share=0.0, noise=0.0)
-    samples = Samples(SMALL.model_copy(update={"heatmaps": how, "block_size": 6}), seed=2)
+    samples = of_walk(SMALL.model_copy(update={"heatmaps": how, "block_size": 6}), 2)
     block = samples.block(1)
     assert block.heatmaps is not None
     assert block.heatmaps.shape == (6, 4, 33, 32, 24)
@@ -224,7 +232,7 @@ def test_mistakes_of_the_user_are_told():
 def test_samples_of_bodies_from_the_body_model():
     pytest.importorskip("anny", reason="bodies need the extra synth")
     config = SMALL.model_copy(update={"body": "anny", "keypoints": "halpe26", "airborne": 0.0, "bodies": 3})
-    block = Samples(config, seed=0).block(0)
+    block = of_walk(config, 0).block(0)
     assert np.isfinite(block.xyz).all(), "the body model knows every keypoint"
     lowest = block.xyz[:, :, 2].min(1)
     assert lowest.min() > -0.03
@@ -246,3 +254,15 @@ def test_without_the_body_model_the_plain_skeleton_serves(monkeypatch):
     np.testing.assert_array_equal(make_bodies(2, SET, np.random.default_rng(0)).keypoints, plain.keypoints)
     with pytest.raises(InputError, match="not installed"):
         make_bodies(2, SET, np.random.default_rng(0), "anny")
+
+
+@pytest.mark.slow
+def test_poses_come_from_every_built_in_motion():
+    """More seconds of standing than of anything else would make a poor teacher."""
+    every, one = Samples(SMALL, 0).poses, Samples(SMALL.model_copy(update={"motions": ("squat",)}), 0).poses
+    assert len(every.rotations) > 10 * len(one.rotations)
+    knee = SKELETON.index("LeftLeg")
+    bent = 2 * np.arccos(np.clip(np.abs(one.rotations[:, knee, 0]), 0, 1))
+    assert bent.max() > 1.0
+    with pytest.raises(InputError, match="moonwalk"):
+        Samples(SMALL.model_copy(update={"motions": ("moonwalk",)}), 0).block(0)
