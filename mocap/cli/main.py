@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mocap.cli import batch, doctor, export, models, process, synth
+from mocap.cli import batch, doctor, evaluate, export, models, process, synth
 from mocap.cli.console import explained, obey_signals
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command("batch", short_help="Process many takes, several at once.")(explaine
 app.command("export")(explained(export.command))
 app.command("synth", short_help="Make a synthetic session with ground truth.")(explained(synth.command))
 app.command("doctor")(explained(doctor.command))
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 
 from calibration.boards import CharucoBoard
 from calibration.camera import Camera
@@ -26,6 +26,9 @@ from mocap.synthetic.sensor import Sensor, SensorConfig
 
 SKIN_MARGIN_M = 0.03
 """A ray may enter cloth or skin this far before a point of the surface and still show it."""
+MID_GREY = 0.18
+"""Mean of a well exposed picture, linear."""
+AUTOMATIC_EV = (-1.5, 2.0)
 OBLIQUE = 1.5
 """How much longer than its depth under the skin the way to an inner point is, at the angles that people look from."""
 
@@ -122,12 +125,21 @@ def shoot(stage: Stage, shot: Shot, backgrounds: Backgrounds, on_frame: Callable
     return Seen(np.stack(visibility))
 
 
+def exposed(sensor: SensorConfig, empty: Float32[np.ndarray, "H W 3"]) -> SensorConfig:
+    """The sensor with the exposure that an automatic finds for the empty room, on top of its own, and then holds."""
+    mean = float(np.minimum(empty[::8, ::8], 1.0).mean())
+    low, high = AUTOMATIC_EV
+    stops = float(np.clip(np.log2(MID_GREY / max(mean, 1e-6)), low, high))
+    return sensor.model_copy(update={"exposure_ev": sensor.exposure_ev + stops})
+
+
 class _Pictures:
     """A shot's pictures, one after the other; the last one is kept for frames that repeat it."""
 
     def __init__(self, stage: Stage, shot: Shot, backgrounds: Backgrounds) -> None:
         self._shot, self._backgrounds = shot, backgrounds
-        self._sensor = Sensor(shot.camera.intrinsics.image_size, shot.sensor, shot.seed)
+        empty = backgrounds.renderer(shot.camera, shot.filming.render).background.radiance
+        self._sensor = Sensor(shot.camera.intrinsics.image_size, exposed(shot.sensor, empty), shot.seed)
         self._moments = _Moments(stage, shot)
         self._last: tuple[int, UInt8[np.ndarray, "h w 3"], Int[np.ndarray, "P K"]] | None = None
 

@@ -59,10 +59,10 @@ class BoardConfig(Config):
 class CalibrationClipsConfig(Config):
     """Clips of a waved board; 0 seconds leaves a kind out."""
 
-    intrinsics_s: float = Field(default=8.0, ge=0)
+    intrinsics_s: float = Field(default=10.0, ge=0)
     extrinsics_s: float = Field(default=30.0, ge=0)
     floor_s: float = Field(default=1.0, ge=0)
-    fps: float = Field(default=10.0, gt=0)
+    fps: float = Field(default=8.0, gt=0)
 
 
 class LookConfig(Config):
