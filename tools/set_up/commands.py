@@ -14,7 +14,7 @@ from set_up.environment import Environment, SetUpError, Stamp, clean_env, wanted
 from set_up.installing import install, pip, say
 
 ROOT = Path(__file__).resolve().parents[2]
-SESSION = Path("sample_sessions") / "numeric_walk"
+SESSION = Path("sample_sessions") / "one_person"
 BLENDER_PACKAGES = ("bpy==4.5.*", "numpy<2")
 FREE_GB = {"cpu": 4, "default": 10, "cuda": 10}
 
