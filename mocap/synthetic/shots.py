@@ -146,12 +146,17 @@ class _Pictures:
     def of(self, frame: int) -> tuple[UInt8[np.ndarray, "h w 3"], Int[np.ndarray, "P K"]]:
         """The picture of a frame, and the visibility of every keypoint in it."""
         if self._last is None or self._last[0] != frame:
-            camera = moved_camera(self._shot.camera, self._shot.moves, float(self._shot.clock.time_s[frame]))
+            camera = self._camera_at(float(self._shot.clock.time_s[frame]))
             renderer = self._backgrounds.renderer(camera, self._shot.filming.render)
             rendered = renderer.render(self._moments.things(frame))
             image = self._sensor.develop(rendered.image, rendered.depth_m, frame)
             self._last = frame, image, self._moments.visibility(frame, camera)
         return self._last[1], self._last[2]
+
+    def _camera_at(self, time_s: float) -> Camera:
+        """The very same camera until it moves, so that its background is painted once."""
+        begun = any(time_s > move.at_s for move in self._shot.moves)
+        return moved_camera(self._shot.camera, self._shot.moves, time_s) if begun else self._shot.camera
 
 
 class _Moments:
