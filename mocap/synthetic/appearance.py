@@ -18,12 +18,15 @@ from mocap.synthetic.body_atlas import SIZE
 from mocap.synthetic.cloth_paint import paint_bottom, paint_top
 from mocap.synthetic.cuts import Cut, bottom_cut, top_cut
 from mocap.synthetic.figure import Figure, make_figure
-from mocap.synthetic.hair import make_hair, paint_hair
+from mocap.synthetic.hair import hair_tiles, make_hair, paint_hair
 from mocap.synthetic.lofts import (
+    COLLAR_TILE,
     SHOE_TILE,
     SKIRT_TILE,
+    make_collar,
     make_footwear,
     make_skirt,
+    paint_collar,
     paint_footwear,
     paint_skirt,
     shoe_top_m,
@@ -84,9 +87,12 @@ def dress(body: Body, outfit: Outfit) -> DressedBody:
     figure = make_figure(body)
     top, bottom = top_cut(figure, outfit), bottom_cut(figure, outfit)
     mesh = joined(_pieces(figure, outfit, top, bottom))
-    pages = [figure.atlas.page(paint) for paint in (
-        paint_skin(figure, outfit), paint_top(figure, outfit, top), paint_bottom(figure, outfit, bottom),
-        paint_hair(figure, outfit))]  # fmt: skip
+    paints = (
+        paint_skin(figure, outfit, np.maximum(top.field, bottom.field)),
+        paint_top(figure, outfit, top),
+        paint_bottom(figure, outfit, bottom),
+        paint_hair(figure, outfit),
+    )
     return DressedBody(
         outfit=outfit,
         vertices=mesh.vertices,
@@ -95,7 +101,7 @@ def dress(body: Body, outfit: Outfit) -> DressedBody:
         uv=mesh.uv,
         page=mesh.page,
         texels_per_m=_texels_per_m(mesh),
-        atlas=make_atlas([*pages, _extras(figure, outfit)]),
+        atlas=make_atlas([*map(figure.atlas.page, paints), _extras(figure, outfit)]),
     )
 
 
@@ -105,6 +111,7 @@ def _pieces(figure: Figure, outfit: Outfit, top: Cut, bottom: Cut) -> list[Patch
         *_bare(figure, outfit, top, bottom),
         clipped(skin.moved(figure.shell + top.away).on_page(TOP), top.field),
         clipped(skin.moved(figure.shell + bottom.away).on_page(BOTTOM), bottom.field),
+        *make_collar(figure, outfit, page=EXTRA),
         *make_hair(figure, outfit),
     ]
     if outfit.feet != "barefoot":
@@ -139,12 +146,11 @@ def _clipped_faces(skin: Patch, field: Float[np.ndarray, "V"], keep: np.ndarray)
 
 def _extras(figure: Figure, outfit: Outfit) -> Float32[np.ndarray, "s s 3"]:
     """The page of everything that is not cut out of the body."""
-    from mocap.synthetic.hair import hair_tiles
-
     page = np.zeros((SIZE, SIZE, 3), dtype=np.float32)
     pictures = {
         EYE_TILE: eye_picture(outfit, tile_shape(EYE_TILE)[0]),
         SHOE_TILE: paint_footwear(outfit, figure, tile_shape(SHOE_TILE)),
+        COLLAR_TILE: paint_collar(outfit, tile_shape(COLLAR_TILE)),
         SKIRT_TILE: paint_skirt(outfit, tile_shape(SKIRT_TILE)),
         **hair_tiles(outfit),
     }

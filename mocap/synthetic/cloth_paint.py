@@ -23,9 +23,10 @@ def paint_top(figure: Figure, outfit: Outfit, cut: Cut) -> Float32[np.ndarray, "
     neck, sleeve, lower = (atlas.spread(cut.borders, texels) / np.float32(s)).T
     shoulder = figure.at("LeftArm") / s
     on_arm = np.abs(p[:, 0]) > shoulder[0] + 0.02
-    axis = np.where(on_arm, shoulder[1], figure.at("Spine1")[1] / s)
-    angle = np.where(on_arm, np.arctan2(p[:, 2] - shoulder[2], p[:, 1] - axis) * 0.055,
-                     np.arctan2(p[:, 0], axis - p[:, 1]) * 0.15)  # fmt: skip
+    wide = np.float32(shoulder[0] + 0.03)
+    panel = np.where(p[:, 1] < figure.at("Spine1")[1] / s, 1, -1) * wide  # front and back are cut apart
+    angle = np.where(on_arm, np.arctan2(p[:, 2] - shoulder[2], p[:, 1] - shoulder[1]) * 0.055,
+                     np.arcsin(np.clip(p[:, 0] / wide, -1, 1)) * panel)  # fmt: skip
     along = np.where(on_arm, np.abs(p[:, 0]) - shoulder[0] + 1.0, shoulder[2] - p[:, 2] + 1.02)
     colour = weave(
         outfit.top_pattern, angle, along, colours=(outfit.top_colour, outfit.top_second), seed=outfit.seed + 30
@@ -165,8 +166,9 @@ def _folded(
     colour: Float32[np.ndarray, "n 3"], p: Float32[np.ndarray, "n 3"], where: Float[np.ndarray, "n"], seed: int
 ) -> Float32[np.ndarray, "n 3"]:
     """Darker valleys and lighter crests of folds that the mesh is too coarse for."""
-    slow = fractal(p / np.array([0.06, 0.06, 0.09]), seed, 2)
-    ridge = 1 - np.abs(fractal(p / np.array([0.11, 0.11, 0.05]) + slow[:, None] * 0.6, seed + 5, 2))
-    crease = step(ridge, 0.75, 1.0)
-    shade = 1 + 0.05 * slow - 0.22 * crease * where + 0.1 * noise(p / 0.05, seed + 8) * where
+    slow = noise(p / np.array([0.06, 0.06, 0.09], dtype=np.float32), seed)
+    place = p / np.array([0.11, 0.11, 0.05], dtype=np.float32) + slow[:, None] * np.float32(0.7)
+    ridge = 1 - np.abs(fractal(place, seed + 5, 2))
+    crease = step(ridge, 0.55, 1.0)
+    shade = 1 + 0.04 * slow - 0.13 * crease * where
     return colour * shade[:, None].astype(np.float32)

@@ -70,6 +70,8 @@ def throat(figure: Figure) -> Float[np.ndarray, "3"]:
 def top_hem(figure: Figure, outfit: Outfit) -> float:
     """Height of the lower end of a top: about the crotch where it is wide, the hips where it is not."""
     hips = float(figure.at("LeftUpLeg")[2])
+    if outfit.bottom == "skirt":  # tucked in
+        return waist_m(figure) - 0.06 * figure.scale
     return hips + (0.035 - 0.07 * outfit.top_loose) * figure.scale
 
 
@@ -86,6 +88,9 @@ def _top_away(
         arm = arm * step(sleeve, 0.0, 0.07 * s) + 0.001
     if outfit.top in ("hoodie", "sweater"):
         trunk = trunk * (0.35 + 0.65 * step(p[:, 2], hem, hem + 0.07 * s))
+    if outfit.bottom == "skirt":
+        on_trunk = on_trunk * step(p[:, 2], hem + 0.03 * s, hem + 0.12 * s)
+        arm = arm * step(p[:, 2], hem + 0.1 * s, hem + 0.2 * s)
     near_neck = step(neck, 0.0, 0.07 * s)
     thick = CLOTH_M[outfit.top] * (0.6 + 0.4 * near_neck) + near_neck * (trunk * on_trunk + arm * (1 - on_trunk))
     folds = fractal(p / np.array([0.09, 0.09, 0.16]) / s, outfit.seed, 2) * (0.0015 + 0.3 * wide) * near_neck

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,23 +64,39 @@ def make_figure(body: Body) -> Figure:
     used, renamed = np.unique(faces, return_inverse=True)
     shell, shell_normals = vertices.copy(), normals.copy()
     scale = float(vertices[:, 2].max()) / STATURE_M
-    smooth, smooth_normals = _smooth(vertices[used], renamed.reshape(-1, 3), scale)
-    shell[used], shell_normals[used] = smooth, smooth_normals
-    return Figure(body, atlas, rest_joints(body.skeleton), normals, shell, shell_normals)
+    joints = rest_joints(body.skeleton)
+    away = (vertices[used] - joints[body.skeleton.index("LeftUpLeg")] * [0, 1, 1]) / scale
+    level = np.exp(-((away[:, 0] / 0.07) ** 2) - ((away[:, 2] + 0.04) / 0.075) ** 2) * (away[:, 1] < 0)
+    shell[used], shell_normals[used] = _smooth(vertices[used], renamed.reshape(-1, 3), scale=scale, level=level)
+    return Figure(body, atlas, joints, normals, shell, shell_normals)
 
 
 def _smooth(
-    points: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "F 3"], scale: float
+    points: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "F 3"], *, scale: float, level: Float[np.ndarray, "n"]
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
-    """Implicit diffusion, and then pushed out again by the mean of what limbs and trunk lost in girth."""
+    """Implicit diffusion, and then pushed out again by the mean of what limbs and trunk lost in girth.
+
+    level: 0 to 1, where larger details are to go as well.
+    """
     mass, stiffness = _stiffness(points, faces)
     fine = splu(csc_array(diags_array(mass) + (SMOOTHED_M * scale) ** 2 * stiffness))
     coarse = splu(csc_array(diags_array(mass) + (LEVELLED_M * scale) ** 2 * stiffness))
-    smooth = fine.solve(mass[:, None] * points)
-    normals = vertex_normals(smooth, faces)
-    lost = ((points - smooth) * normals).sum(-1)
-    smooth = smooth + coarse.solve(mass * lost)[:, None] * normals
+    smooth = _filled(points, fine.solve(mass[:, None] * points), faces, lambda lost: coarse.solve(mass * lost))
+    broad = coarse.solve(mass[:, None] * points)
+    broad = _filled(points, broad, faces, lambda lost: coarse.solve(mass * coarse.solve(mass * lost)))
+    smooth = smooth + level[:, None] * (broad - smooth)
     return smooth, vertex_normals(smooth, faces)
+
+
+def _filled(
+    points: Float[np.ndarray, "n 3"],
+    smooth: Float[np.ndarray, "n 3"],
+    faces: Int[np.ndarray, "F 3"],
+    mean: Callable[[np.ndarray], np.ndarray],
+) -> Float[np.ndarray, "n 3"]:
+    """Smoothed points moved along the normals by the local mean of how far they fell in."""
+    normals = vertex_normals(smooth, faces)
+    return smooth + mean(((points - smooth) * normals).sum(-1))[:, None] * normals
 
 
 def _stiffness(points: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "F 3"]) -> tuple[np.ndarray, csc_array]:

@@ -109,9 +109,9 @@ def _cap(figure: Figure, frame: HeadFrame) -> list[Patch]:
                   crown.page * 0 + EXTRA, crown.source)  # fmt: skip
     side = np.linspace(-1.0, 1.0, 15)
     angle = side * 1.05
-    rim = np.stack([0.082 * np.sin(angle), -0.05 - 0.106 * np.cos(angle), 0.787 + 0.0235 * (1 - np.cos(angle))], -1)
+    rim = np.stack([0.078 * np.sin(angle), -0.05 - 0.099 * np.cos(angle), 0.796 - 0.023 * (1 - np.cos(angle))], -1)
     out = np.linspace(0, 1, 5)[:, None, None]
-    reach = 0.072 * (1 - np.abs(side) ** 2.5)[None, :, None]
+    reach = 0.008 + 0.072 * (1 - np.abs(side) ** 2.5)[None, :, None]
     ahead = np.array([0.0, -1.0, -0.22]) * reach * out - [0, 0, 1] * (0.012 * (side**2)[None, :, None] * out)
     points = rim[None] + ahead
     lower = points[:, ::-1] - [0, 0, 0.0025]
@@ -124,7 +124,7 @@ def paint_hair(figure: Figure, outfit: Outfit) -> Float32[np.ndarray, "T 3"]:
     colour = np.array(outfit.hair, dtype=np.float32)
     colours = np.repeat(colour[None], len(atlas.face), axis=0)
     texels = np.flatnonzero(atlas.parts["head"][atlas.face])
-    at = atlas.spread(atlas.template, texels)
+    at = atlas.at[texels]
     away = at - CROWN.astype(np.float32)
     if outfit.hair_style == "curly":
         shade = 0.95 + 0.5 * fractal(at / 0.008, outfit.seed + 80, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float32
 from scipy.sparse import csr_array
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from mocap.synthetic.cuts import waist_m
 from mocap.synthetic.figure import Figure
@@ -15,6 +15,7 @@ from mocap.synthetic.patterns import noise, step, weave
 
 SHOE_TILE = (0.5, 0.0, 0.5, 0.25)
 SKIRT_TILE = (0.0, 0.5, 0.5, 0.5)
+COLLAR_TILE = (0.75, 0.25, 0.125, 0.125)
 SHOE_POINTS, SKIRT_POINTS = 36, 44
 SOLE_M = 0.022
 DIRECTIONS = 96
@@ -22,7 +23,7 @@ DIRECTIONS = 96
 
 def weights_near(figure: Figure, points: Float[np.ndarray, "n 3"], neighbours: int = 4) -> csr_array:
     """Mean weights of the body's nearest vertices."""
-    _, near = cKDTree(figure.body.vertices).query(points, k=neighbours)
+    _, near = KDTree(figure.body.vertices).query(points, k=neighbours)
     rows = np.repeat(np.arange(len(points)), neighbours)
     mean = csr_array(
         (np.full(near.size, 1 / neighbours), (rows, near.reshape(-1))), shape=(len(points), len(figure.body.vertices))
@@ -115,6 +116,40 @@ def paint_footwear(outfit: Outfit, figure: Figure, shape: tuple[int, int]) -> Fl
     return picture.astype(np.float32).clip(0, 1)
 
 
+def make_collar(figure: Figure, outfit: Outfit, *, page: int) -> list[Patch]:
+    """A hood that lies on the back, or the collar of a shirt; other tops have none."""
+    s, neck = figure.scale, figure.at("Neck")
+    hood = outfit.top == "hoodie"
+    if outfit.top not in ("hoodie", "shirt"):
+        return []
+    turn = np.linspace(-2.4, 2.4, 25) if hood else np.linspace(-2.85, 2.85, 25)
+    back = (0.5 + 0.5 * np.cos(turn))[:, None]
+    around = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    out = np.stack([np.sin(turn), np.cos(turn), 0 * turn], -1)
+    if hood:
+        middle = neck + s * (out * [0.082, 0.078, 0] + np.array([0, -0.012, 0.0]) + back * [0, 0.02, 0.01])
+        wide, high = s * (0.012 + 0.026 * back), s * (0.016 + 0.026 * back)
+    else:
+        middle = neck + s * (out * [0.066, 0.066, 0] + np.array([0, -0.022, 0.004]) + back * [0, 0, 0.022])
+        wide, high = s * (0.005 + 0 * back), s * (0.021 - 0.003 * back)
+    fall = np.array([0.0, 0.0, 1.0]) + 0.35 * out * (0.0 if hood else 1.0) * [-1, -1, 0]
+    ring = (
+        np.cos(around)[None, :, None] * (out * wide)[:, None] + np.sin(around)[None, :, None] * (fall * high)[:, None]
+    )
+    points = middle[:, None] + ring
+    weights = weights_near(figure, points.reshape(-1, 3), 12)
+    return [grid_patch(points, weights, tile=COLLAR_TILE, page=page, closed=True)]
+
+
+def paint_collar(outfit: Outfit, shape: tuple[int, int]) -> Float32[np.ndarray, "h w 3"]:
+    """Cloth of the top."""
+    v, u = np.mgrid[0 : shape[0], 0 : shape[1]] / shape[1]
+    pair = (outfit.top_colour, outfit.top_second)
+    pattern = outfit.top_pattern if outfit.top == "shirt" else "plain"
+    colour = weave(pattern, u.ravel() * 0.15, v.ravel() * 0.4, colours=pair, seed=outfit.seed + 30)
+    return colour.reshape(*shape, 3).clip(0, 1)
+
+
 def make_skirt(figure: Figure, outfit: Outfit, *, page: int) -> Patch:
     """From the waist to the knees, wider downwards; every half follows its leg."""
     s, p = figure.scale, figure.body.vertices.astype(np.float64)
@@ -127,7 +162,7 @@ def make_skirt(figure: Figure, outfit: Outfit, *, page: int) -> Patch:
         near = near if not rings else np.concatenate([near, rings[-1][:, :2] - centre * 0])
         ring = convex_ring(near, centre, SKIRT_POINTS)
         out = (ring - centre) / np.linalg.norm(ring - centre, axis=-1, keepdims=True)
-        grow = 0.008 if not rings else 0.003 + 0.009 * outfit.bottom_loose
+        grow = 0.012 if not rings else 0.003 + 0.009 * outfit.bottom_loose
         rings.append(np.concatenate([ring + out * grow * s, np.full((SKIRT_POINTS, 1), height)], -1))
     points = np.array(rings)
     fall = np.linspace(0, 1, 14)[:, None]

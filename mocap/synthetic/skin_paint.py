@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float32
 
-from mocap.synthetic.body_atlas import BodyAtlas
 from mocap.synthetic.figure import Figure
 from mocap.synthetic.outfit import Outfit
 from mocap.synthetic.patterns import fractal, noise, step
@@ -21,6 +20,9 @@ HAIRLINE_Y = (-0.17, -0.135, -0.122, -0.105, -0.092, -0.078, -0.07, -0.052, -0.0
 HAIRLINE_Z = (0.812, 0.807, 0.797, 0.775, 0.763, 0.735, 0.712, 0.738, 0.725, 0.688, 0.667, 0.655, 0.645)
 """Height of the lower end of the hair, seen from the side from the forehead to the nape."""
 EYE_TILE_M = 0.034
+HIDDEN_M = 0.05
+BLOOD = np.array([0.06, 0.32, 0.3], dtype=np.float32)
+"""Part of red, green and blue that blood under the skin takes away."""
 LASH = np.array([0.012, 0.009, 0.008], dtype=np.float32)
 
 
@@ -30,52 +32,45 @@ def scalp_field(template: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N"]:
     return (template[:, 2] - line).astype(template.dtype)
 
 
-def paint_skin(figure: Figure, outfit: Outfit) -> Float32[np.ndarray, "T 3"]:
-    """Colours of the covered texels."""
+def paint_skin(figure: Figure, outfit: Outfit, covered: Float[np.ndarray, "V"]) -> Float32[np.ndarray, "T 3"]:
+    """Colours of the covered texels; plain where clothes hide it by more than HIDDEN_M (`covered`, m)."""
     atlas = figure.atlas
-    at = atlas.spread(atlas.template)
+    texels = np.flatnonzero(atlas.spread(covered) < HIDDEN_M)
+    at, face = atlas.at[texels], atlas.face[texels]
+    mask = {name: values[texels] for name, values in atlas.masks.items()}
     colour = np.array(outfit.skin_colour, dtype=np.float32)
-    skin = np.repeat(colour[None], len(at), axis=0)
-    skin *= (1 + 0.035 * fractal(at / 0.05, outfit.seed) + 0.025 * noise(at / 0.004, outfit.seed + 3))[:, None]
-    head = atlas.parts["head"][atlas.face]
-    _redden(skin, np.where(head, _ruddy(at), 0.0) * (0.35 + 0.4 * outfit.blush))
-    mottled = step(fractal(at / 0.02, outfit.seed + 5), -0.5, 1.5)
-    _redden(skin, 0.35 * atlas.masks["ears"] + 0.5 * _hands(atlas) * mottled)
-    _lips(skin, atlas, outfit)
-    nails = np.maximum(atlas.masks["fingernails"], atlas.masks["toenails"])[:, None]
-    skin += nails * 0.55 * (np.minimum(colour * 1.25 + [0.06, 0.02, 0.03], 0.9).astype(np.float32) - skin)
-    face = np.flatnonzero(head)
-    skin[face] = _face_hair(skin[face], at[face], outfit)
-    inner = atlas.parts["mouth"][atlas.face] | atlas.parts["eye_cavities"][atlas.face]
-    skin[inner] = colour * np.array([0.45, 0.25, 0.22], dtype=np.float32)
-    _sock(skin, figure, outfit)
-    return np.clip(skin, 0, 1)
+    broad = atlas.spread(fractal(atlas.template / 0.05, outfit.seed), texels)
+    skin = colour * (1 + 0.035 * broad + 0.025 * noise(at / 0.004, outfit.seed + 3))[:, None]
+    head, hands = np.flatnonzero(atlas.parts["head"][face]), atlas.parts["hands"][face]
+    ruddy = 0.35 * mask["ears"] + 0.3 * hands * step(broad, -0.5, 1.5)
+    ruddy[head] += _ruddy(at[head]) * (0.35 + 0.4 * outfit.blush)
+    skin *= 1 - ruddy[:, None].astype(np.float32) * BLOOD
+    skin += mask["lips"][:, None] * np.float32(0.8) * (_lip_colour(outfit) - skin)
+    nails = np.maximum(mask["fingernails"], mask["toenails"])[:, None]
+    skin += nails * np.float32(0.55) * (np.minimum(colour * 1.25 + [0.06, 0.02, 0.03], 0.9).astype(np.float32) - skin)
+    skin[head] = _face_hair(skin[head], at[head], outfit)
+    skin[atlas.parts["mouth"][face] | atlas.parts["eye_cavities"][face]] = colour * np.float32(0.35)
+    if outfit.feet != "barefoot":
+        _sock(skin, atlas.spread(figure.body.vertices, texels), figure, outfit)
+    page = np.repeat(colour[None], len(atlas.face), axis=0)
+    page[texels] = skin
+    return np.clip(page, 0, 1)
 
 
-def _redden(skin: Float32[np.ndarray, "T 3"], amount: Float[np.ndarray, "T"]) -> None:
-    """Blood under the skin takes green and blue away."""
-    skin *= 1 - amount[:, None].astype(np.float32) * np.array([0.06, 0.32, 0.3], dtype=np.float32)
-
-
-def _ruddy(at: Float32[np.ndarray, "T 3"]) -> Float32[np.ndarray, "T"]:
+def _ruddy(at: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n"]:
     """Cheeks and nose."""
     x, z = np.abs(at[:, 0]), at[:, 2]
     front = step(at[:, 1], -0.07, -0.12)
     cheeks = np.exp(-(((x - 0.042) / 0.02) ** 2) - ((z - 0.695) / 0.02) ** 2)
     nose = np.exp(-((x / 0.014) ** 2) - ((z - 0.692) / 0.012) ** 2)
-    return ((0.8 * cheeks + 0.7 * nose) * front).astype(np.float32)
+    return (0.8 * cheeks + 0.7 * nose) * front
 
 
-def _hands(atlas: BodyAtlas) -> Float32[np.ndarray, "T"]:
-    return atlas.parts["hands"][atlas.face].astype(np.float32)
-
-
-def _lips(skin: Float32[np.ndarray, "T 3"], atlas: BodyAtlas, outfit: Outfit) -> None:
+def _lip_colour(outfit: Outfit) -> Float32[np.ndarray, "3"]:
     colour = np.array(outfit.skin_colour) * [0.82, 0.5, 0.5]
     if outfit.hair_style in ("long", "bob", "bun") and outfit.seed % 3 == 0:  # lipstick
         colour = 0.5 * colour + 0.5 * np.array([0.42, 0.06, 0.08])
-    mask = atlas.masks["lips"][:, None] * np.float32(0.8)
-    skin += mask * (colour.astype(np.float32) - skin)
+    return colour.astype(np.float32)
 
 
 def _face_hair(
@@ -118,14 +113,11 @@ def _beard(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], z: Float[np.nda
     return np.maximum(jaw * np.maximum(chin_gap, z < 0.645), moustache)
 
 
-def _sock(skin: Float32[np.ndarray, "T 3"], figure: Figure, outfit: Outfit) -> None:
-    """Socks are as thin as paint; of boots and bare feet nothing shows."""
-    if outfit.feet == "barefoot":
-        return
-    p = figure.atlas.spread(figure.body.vertices)
+def _sock(skin: Float32[np.ndarray, "n 3"], p: Float32[np.ndarray, "n 3"], figure: Figure, outfit: Outfit) -> None:
+    """Socks are as thin as paint."""
     top = figure.at("LeftFoot")[2] + (0.06 if outfit.feet == "shoes" else 0.1) * figure.scale
     inside = np.flatnonzero(p[:, 2] < top)
-    ribs = noise(np.stack([p[inside, 0], p[inside, 1]], -1) / 0.004, outfit.seed + 20)
+    ribs = noise(p[inside, :2] / 0.004, outfit.seed + 20)
     skin[inside] = np.array(outfit.sock_colour, dtype=np.float32) * (1 + 0.08 * ribs[:, None])
 
 
@@ -134,7 +126,7 @@ def eye_picture(outfit: Outfit, size: int) -> Float32[np.ndarray, "s s 3"]:
     x, z = np.meshgrid(*[((np.arange(size) + 0.5) / size - 0.5) * EYE_TILE_M] * 2)
     radius = np.hypot(x, z)
     soft = EYE_TILE_M / size
-    picture = np.full((size, size, 3), 0.62, dtype=np.float32) * np.array([1.0, 0.95, 0.92], dtype=np.float32)
+    picture = np.full((size, size, 3), 0.46, dtype=np.float32) * np.array([1.0, 0.95, 0.92], dtype=np.float32)
     picture *= (1 - 0.35 * step(radius, 0.008, 0.016))[..., None].astype(np.float32)
     spokes = 1 + 0.25 * np.sin(np.arctan2(z, x) * 23) * step(radius, 0.002, 0.004)
     iris = np.array(outfit.eyes) * spokes[..., None] * (1 - 0.6 * step(radius, 0.0048, IRIS_M))[..., None]
