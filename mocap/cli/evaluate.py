@@ -211,8 +211,13 @@ def _options(align: str, offset_ms: str, protocol: str | None) -> TakeOptions:
 
 
 def _show(lines: Sequence[RenderableType]) -> None:
+    """Tables keep their width where no terminal limits it."""
+    width = None if stdout.is_terminal else max(stdout.width, 100)
     for line in lines:
-        stdout.print(line, soft_wrap=isinstance(line, str))
+        if isinstance(line, str):
+            stdout.print(line, soft_wrap=True)
+        else:
+            stdout.print(line, width=width)
 
 
 def _announce(paths: Sequence[Path], as_json: bool) -> None:

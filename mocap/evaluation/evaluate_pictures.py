@@ -49,12 +49,14 @@ class MatchedViews:
     """Per camera: found and true pixels of the true people, and how each true point shows.
 
     found: (F, Q, J, 2), of each true person; true: the same of the truth. code: (F, Q, J) of `Visibility`.
+    head_px: (F, Q) size of the head for PCKh, of all the truth's keypoints, whichever the detector has.
     """
 
     names: tuple[str, ...]
     found: dict[str, Float[np.ndarray, "F Q J 2"]]
     true: dict[str, Float[np.ndarray, "F Q J 2"]]
     code: dict[str, np.ndarray]
+    head_px: dict[str, Float[np.ndarray, "F Q"]]
     surplus: dict[str, int]
 
 
@@ -62,7 +64,7 @@ def match_detections(detections: Detections2D, truth: TakeTruth) -> MatchedViews
     """Frame by frame each found person is the nearest true one, one to one."""
     names = _names(detections.keypoint_set.names, truth)
     columns = [detections.keypoint_set.index(name) for name in names]
-    matched = MatchedViews(names, {}, {}, {}, {})
+    matched = MatchedViews(names, {}, {}, {}, {}, {})
     for number, camera in enumerate(detections.cameras):
         true, code = _true_view(truth, camera, names, detections.n_frames)
         rows = np.flatnonzero((detections.camera == number) & (detections.frame < len(true)))
@@ -74,6 +76,7 @@ def match_detections(detections: Detections2D, truth: TakeTruth) -> MatchedViews
             found[frame, theirs] = people[mine]
             surplus += len(here) - len(mine)
         matched.found[camera], matched.true[camera], matched.code[camera] = found, true, code
+        matched.head_px[camera] = head_size_px(truth.view(camera).xy[: len(true)], truth.keypoint_names)
         matched.surplus[camera] = surplus
     return matched
 
@@ -90,13 +93,14 @@ def match_associated(points: Keypoints2D, truth: TakeTruth) -> MatchedViews:
     mine, theirs = linear_sum_assignment(-near)
     kept = near[mine, theirs] > 0
     mine, theirs = mine[kept], theirs[kept]
-    matched = MatchedViews(names, {}, {}, {}, {})
+    matched = MatchedViews(names, {}, {}, {}, {}, {})
     for number, (camera, (true, code)) in enumerate(views.items()):
         here = points.xy[: len(true), :, number][..., columns, :]
         found = np.full(true.shape, np.nan)
         found[:, theirs] = here[:, mine]
         others = np.delete(here, mine, axis=1)
         matched.found[camera], matched.true[camera], matched.code[camera] = found, true, code
+        matched.head_px[camera] = head_size_px(truth.view(camera).xy[: len(true)], truth.keypoint_names)
         matched.surplus[camera] = int(np.isfinite(others).all(-1).any(-1).sum())
     return matched
 
@@ -112,7 +116,8 @@ def _view(matched: MatchedViews, cameras: Sequence[str]) -> ViewEvaluation:
         return np.concatenate([of[c].reshape(-1, *of[c].shape[2:]) for c in cameras])
 
     found, true, code = people(matched.found), people(matched.true), people(matched.code)
-    head, area = head_size_px(true, matched.names), BOX_TO_PERSON * box_size_px(true).prod(-1)
+    head = np.concatenate([matched.head_px[camera].ravel() for camera in cameras])
+    area = BOX_TO_PERSON * box_size_px(true).prod(-1)
 
     def report(counted: Bool[np.ndarray, "N J"]) -> ImageReport:
         only = np.where(counted[..., None], true, np.nan)

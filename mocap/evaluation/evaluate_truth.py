@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from mocap.core.config import Report
 from mocap.core.errors import InputError
 from mocap.core.motion import Motion
-from mocap.core.truth import PersonTruth, TakeTruth
+from mocap.core.truth import TakeTruth
 from mocap.evaluation.distribution import known_mean
 from mocap.evaluation.pose_metrics import joint_errors_mm
 from mocap.signal.resample_motion import poses_at
@@ -54,30 +54,34 @@ def reference_times(truth: TakeTruth, camera: str, n_frames: int) -> Float[np.nd
     return truth.view(camera).time_s[:n_frames]
 
 
-def truth_at(
-    truth: TakeTruth, time_s: Float[np.ndarray, "T"], *, fps: float, names: Sequence[str] | None = None
-) -> TrueMoments:
-    """Bodies at scene times. Joints turn at a constant rate between the samples of the truth, as they do in the
-    pictures; a keypoint is carried by the joint in whose frame it moves least. fps: of the motions that come out."""
-    columns = [c for c, n in enumerate(truth.keypoint_names) if names is None or n in set(names)]
-    inside = np.asarray((time_s >= -1 / truth.fps) & (time_s <= truth.n_frames / truth.fps))
-    shape = (len(time_s), len(truth.people), len(columns), 3)
-    points = np.full(shape, np.nan)
-    for number, person in enumerate(truth.people):
-        points[:, number] = _carried(person, truth.keypoints_m[:, number][:, columns], time_s)
-    points[~inside] = np.nan
-    sample = np.clip(np.rint(time_s * truth.fps).astype(np.int64), 0, truth.n_frames - 1)
-    contact = (
-        np.stack([p.contact[sample] for p in truth.people], 1) if truth.people else np.zeros((*shape[:2], 4), bool)
-    )
-    return TrueMoments(
-        time_s=time_s,
-        names=tuple(truth.keypoint_names[c] for c in columns),
-        keypoints_m=points,
-        motions=tuple(_moved(p.motion, time_s, fps) for p in truth.people),
-        contact=contact,
-        inside=inside,
-    )
+class TrueBodies:
+    """The people of a truth at any moments. Joints turn at a constant rate between the samples of the truth, as they do
+    in the pictures; a keypoint is carried by the joint in whose frame it moves least.
+    """
+
+    def __init__(self, truth: TakeTruth, names: Sequence[str] | None = None) -> None:
+        """names: keypoints that are wanted, all by default."""
+        self._truth = truth
+        columns = [c for c, n in enumerate(truth.keypoint_names) if names is None or n in set(names)]
+        self._names = tuple(truth.keypoint_names[c] for c in columns)
+        points = truth.keypoints_m[:, :, columns]
+        self._carried = [_Carried(person.motion, points[:, q]) for q, person in enumerate(truth.people)]
+
+    def at(self, time_s: Float[np.ndarray, "T"], *, fps: float) -> TrueMoments:
+        """Bodies at scene times. fps: of the motions that come out."""
+        truth = self._truth
+        inside = np.asarray((time_s >= -1 / truth.fps) & (time_s <= truth.n_frames / truth.fps))
+        points = np.stack([carried.at(time_s) for carried in self._carried], axis=1)
+        points[~inside] = np.nan
+        sample = np.clip(np.rint(time_s * truth.fps).astype(np.int64), 0, truth.n_frames - 1)
+        return TrueMoments(
+            time_s=time_s,
+            names=self._names,
+            keypoints_m=points,
+            motions=tuple(_moved(person.motion, time_s, fps) for person in truth.people),
+            contact=np.stack([person.contact[sample] for person in truth.people], axis=1),
+            inside=inside,
+        )
 
 
 def find_offset(
@@ -98,7 +102,7 @@ def find_offset(
     if not np.isfinite(coarse).any():
         raise InputError("there are no points in common to find an offset in time by")
     best = float(steps[np.nanargmin(coarse)])
-    fine = minimize_scalar(error, bounds=(best - step_s, best + step_s), method="bounded", options={"xatol": 1e-6})
+    fine = minimize_scalar(error, bounds=(best - step_s, best + step_s), method="bounded", options={"xatol": 1e-5})
     offset = float(fine.x) if fine.fun < coarse.min() else best
     return OffsetReport(offset_ms=1000 * offset, error_mm=error(offset), unshifted_mm=error(0.0))
 
@@ -108,26 +112,29 @@ def _moved(motion: Motion, time_s: np.ndarray, fps: float) -> Motion:
     return replace(motion, local_rotations=rotations, root_translation=root, fps=fps)
 
 
-def _carried(
-    person: PersonTruth, points: Float[np.ndarray, "T K 3"], time_s: Float[np.ndarray, "N"]
-) -> Float[np.ndarray, "N K 3"]:
-    """Points at other times, exactly themselves at the samples."""
-    if not points.size or not len(time_s):
-        return np.full((len(time_s), *points.shape[1:]), np.nan)
-    transforms = joint_transforms(person.motion)
-    looks = np.unique(np.linspace(0, len(points) - 1, LOOKS).astype(np.int64))
-    seen = _local(points[looks][:, :, None], transforms[looks][:, None])
-    joint = np.nan_to_num(np.ptp(seen, axis=0).max(-1), nan=np.inf).argmin(-1)
-    local = _local(points, transforms[:, joint])
-    sample = np.clip(time_s * person.motion.fps, 0, len(points) - 1)
-    low = np.floor(sample).astype(np.int64)
-    share = (sample - low)[:, None, None]
-    high = np.minimum(low + 1, len(points) - 1)
-    between = np.where(share > 0, (1 - share) * local[low] + share * local[high], local[low])
-    carrier = joint_transforms(person.motion, time_s)[:, joint]
-    return np.einsum("nkab,nkb->nka", carrier[..., :3], between) + carrier[..., 3]
+class _Carried:
+    """A person's keypoints, each in the T-pose frame of its joint: exactly themselves at the samples."""
+
+    def __init__(self, motion: Motion, points: Float[np.ndarray, "T K 3"]) -> None:
+        self._motion = motion
+        transforms = joint_transforms(motion)
+        looks = np.unique(np.linspace(0, len(points) - 1, LOOKS).astype(np.int64))
+        seen = _local(points[looks][:, :, None], transforms[looks][:, None])
+        self._joint = np.nan_to_num(np.ptp(seen, axis=0).max(-1), nan=np.inf).argmin(-1)
+        self._local = _local(points, transforms[:, self._joint])
+
+    def at(self, time_s: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N K 3"]:
+        """In the world; held before the first and after the last sample."""
+        last = len(self._local) - 1
+        sample = np.clip(time_s * self._motion.fps, 0, last)
+        low = np.floor(sample).astype(np.int64)
+        share = (sample - low)[:, None, None]
+        local = self._local[low]
+        between = np.where(share > 0, (1 - share) * local + share * self._local[np.minimum(low + 1, last)], local)
+        carrier = joint_transforms(self._motion, time_s)[:, self._joint]
+        return np.einsum("nkab,nkb->nka", carrier[..., :3], between) + carrier[..., 3]
 
 
-def _local(points: Float[np.ndarray, "*a 3"], transforms: Float[np.ndarray, "*b 3 4"]) -> Float[np.ndarray, "*c 3"]:
-    """In the T-pose of the joint that they are taken to move with."""
+def _local(points: Float[np.ndarray, "..."], transforms: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Where points (…, 3) lie in the T-pose of joints (…, 3, 4), leading axes broadcast."""
     return np.einsum("...ba,...b->...a", transforms[..., :3], points - transforms[..., 3])

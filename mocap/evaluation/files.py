@@ -157,7 +157,7 @@ def _offset(found: NamedPoints, true: NamedPoints) -> OffsetReport:
     matched = match_points(found, _resampled(true, found, 0.0))
     limbs = [matched.names[j] for j in matched.limbs]
     true, points = true.select(limbs), matched.found[:, :, list(matched.limbs)]
-    return find_offset(points, lambda s: _resampled(true, found, s).xyz[: len(points)], 0.5 / found.fps)
+    return find_offset(points, lambda s: _resampled(true, found, s).xyz[: len(points)], 1 / found.fps)
 
 
 def _resampled(points: NamedPoints, clock: NamedPoints, shift_s: float) -> NamedPoints:

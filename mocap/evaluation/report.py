@@ -54,9 +54,9 @@ def points_lines(report: PointsEvaluation, offset: OffsetReport | None = None) -
 
 def points_table(stages: Mapping[str, PointsEvaluation]) -> Table:
     """Errors of the limb joints by stage."""
-    table = _table("limb joints, mm", "MPJPE", "root", "N-", "PA-", "median", "p95", "max")
-    for column in ("missing %", "PCK@150 %", "AUC %", "swapped %"):
-        table.add_column(column, justify="right")
+    table = _table("limb joints", "MPJPE\nmm", "root\nmm", "N-\nmm", "PA-\nmm", "median\nmm", "p95\nmm", "max\nmm")
+    for column in ("lost\n%", "PCK\n150 %", "AUC\n%", "swaps\n%"):
+        table.add_column(column, justify="right", no_wrap=True)
     for stage, figures in stages.items():
         limbs = figures.limbs
         means, absolute, root = by_alignment(limbs), limbs.alignments["absolute"], limbs.alignments.get("root")
@@ -74,28 +74,27 @@ def points_table(stages: Mapping[str, PointsEvaluation]) -> Table:
 
 def joints_table(stages: Mapping[str, PointsEvaluation]) -> Table:
     """Mean absolute error of each limb joint, left and right; the worst of each column are marked."""
-    table = _table("joint, mm", *(f"{stage} {side}" for stage in stages for side in ("left", "right")))
+    table = _table("mm, left / right", *stages)
     columns = {stage: _joint_means(figures) for stage, figures in stages.items()}
     marked = {stage: sorted(means, key=lambda n: -means[n])[:N_MARKED] for stage, means in columns.items()}
     names = list(dict.fromkeys(n for figures in stages.values() for n in figures.headline_names))
-    sided = [name for name in names if name.startswith("left_")]
-    for name in sided:
+    rows = {name: (name, name.replace("left_", "right_")) for name in names if name.startswith("left_")}
+    rows |= {name: (name,) for name in names if not name.startswith(("left_", "right_"))}
+    for name, joints in rows.items():
         cells = []
         for stage, means in columns.items():
-            for joint in (name, name.replace("left_", "right_")):
-                value = _number(means.get(joint))
-                cells.append(f"[bold red]{value}[/]" if joint in marked[stage] and len(means) > N_MARKED else value)
-        table.add_row(name.removeprefix("left_"), *cells)
-    for name in (n for n in names if not n.startswith(("left_", "right_"))):
-        table.add_row(name, *(c for means in columns.values() for c in (_number(means.get(name)), "")))
+            values = [f"{_number(means.get(joint)):>5}" for joint in joints]
+            bad = [joint in marked[stage] and len(means) > N_MARKED for joint in joints]
+            cells.append(" / ".join(f"[bold red]{v}[/]" if b else v for v, b in zip(values, bad, strict=True)))
+        table.add_row(name.removeprefix("left_").replace("_", " "), *cells)
     return table
 
 
 def body_table(stages: Mapping[str, PointsEvaluation]) -> Table:
     """Angles, bones, smoothness and feet by stage."""
-    table = _table("body", "bends °", "limbs °", "speed mm/s", "accel. m/s²", "jitter m/s³", "(true)")
-    for column in ("bones sd %", "skate mm/s", "(true)", "slid mm", "under floor %"):
-        table.add_column(column, justify="right")
+    table = _table("body", "bends\n°", "limbs\n°", "speed\nmm/s", "accel.\nm/s²", "jitter\nm/s³", "true\njitter")
+    for column in ("bones\nsd %", "skate\nmm/s", "true\nskate", "under\nfloor %"):
+        table.add_column(column, justify="right", no_wrap=True)
     for stage, figures in stages.items():
         motion, acceleration = figures.motion, figures.motion.acceleration_error_mm_s2.mean
         table.add_row(
@@ -109,7 +108,6 @@ def body_table(stages: Mapping[str, PointsEvaluation]) -> Table:
             _percent(_mean([bones.mean_coefficient for bones in figures.bones.values()]), 2),
             _number(_mean([feet.speed_mm_s.mean for feet in figures.feet.values()]), 0),
             _number(_mean([feet.speed_mm_s.mean for feet in figures.true_feet.values()]), 0),
-            _number(_mean([feet.slid_mm.mean for feet in figures.feet.values()])),
             _percent(_mean([feet.penetration_share for feet in figures.feet.values()])),
         )
     return table
@@ -117,9 +115,9 @@ def body_table(stages: Mapping[str, PointsEvaluation]) -> Table:
 
 def pictures_table(stages: Mapping[str, Mapping[str, ViewEvaluation]]) -> Table:
     """Found keypoints against true pixels, camera by camera."""
-    table = _table("pictures, px", "camera", "limbs median", "all median", "p95", "hidden too", "PCKh %", "OKS", "AP")
+    table = _table("pictures", "camera", "limbs\nmedian px", "all\nmedian", "\np95", "hidden\ntoo", "PCKh\n%", "OKS")
     for column in ("missed", "surplus"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for stage, views in stages.items():
         for row, (camera, view) in enumerate(views.items()):
             seen, every = view.visible, view.in_picture
@@ -129,8 +127,8 @@ def pictures_table(stages: Mapping[str, Mapping[str, ViewEvaluation]]) -> Table:
                 _number(view.limbs_px, 2),
                 *(_number(value, 2) for value in (seen.errors_px.median, seen.errors_px.p95, every.errors_px.median)),
                 _percent(seen.pckh_50),
-                *(_number(value, 3) for value in (seen.oks.mean, seen.oks_ap)),
-                *(f"{count}/{view.people}" if count else "0" for count in (view.missed,)),
+                _number(seen.oks.mean, 3),
+                f"{view.missed}/{view.people}" if view.missed else "0",
                 str(view.surplus),
             )
     return table
@@ -138,9 +136,7 @@ def pictures_table(stages: Mapping[str, Mapping[str, ViewEvaluation]]) -> Table:
 
 def rig_table(report: RigReport) -> Table:
     """Each camera against the true one."""
-    table = _table(f"rig (align: {report.alignment.value})", "position mm", "rotation °", "focal %", "centre px")
-    for column in ("lens px", "reprojection px", "p95"):
-        table.add_column(column, justify="right")
+    table = _table("rig", "position\nmm", "rotation\n°", "focal\n%", "centre\npx", "lens\npx", "reproj.\npx", "\np95")
     for name, camera in report.cameras.items():
         focal = max(camera.focal_percent, key=abs)
         table.add_row(
@@ -156,14 +152,16 @@ def rig_table(report: RigReport) -> Table:
     lost = f"  missing: {', '.join(report.missing)}" if report.missing else ""
     table.caption = (
         f"points in the working volume: mean {_number(space.mean, 2)} mm, max {_number(space.max, 2)} mm; "
-        f"scale {scale}{escape(lost)}"
+        f"scale {scale}; aligned: {report.alignment.value}{escape(lost)}"
     )
     return table
 
 
 def sync_table(report: SyncReport) -> Table:
     """Each camera's clock against the reference camera's."""
-    table = _table(f"clocks against {escape(report.reference)}", "frames", "offset ms", "drift ppm", "RMS ms", "max ms")
+    table = _table(
+        f"clocks against {escape(report.reference)}", "frames", "offset\nms", "drift\nppm", "RMS\nms", "max\nms"
+    )
     for name, camera in report.cameras.items():
         table.add_row(
             escape(name),
@@ -217,7 +215,7 @@ def _crowd_lines(stages: Mapping[str, PointsEvaluation]) -> list[RenderableType]
     crowds = {stage: f.crowd for stage, f in stages.items() if f.crowd is not None}
     if not crowds:
         return []
-    table = _table("people", "precision %", "recall %", "mAP %", "MOTA %", "IDF1 %", "switches", "fragments")
+    table = _table("people", "precision\n%", "recall\n%", "mAP\n%", "MOTA\n%", "IDF1\n%", "switches", "fragments")
     for stage, crowd in crowds.items():
         near = crowd.detection["150"]
         table.add_row(
@@ -249,10 +247,10 @@ def _joint_means(figures: PointsEvaluation) -> dict[str, float]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption_justify="left", header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0), caption_justify="left", header_style="bold")
     table.add_column(title, no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 

@@ -7,7 +7,6 @@ of the very same picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from mocap.evaluation.evaluate_pictures import (
     match_detections,
 )
 from mocap.evaluation.evaluate_points import MatchedPoints, NamedPoints, PointsEvaluation, evaluate_points, match_points
-from mocap.evaluation.evaluate_truth import OffsetReport, TrueMoments, find_offset, reference_times, truth_at
+from mocap.evaluation.evaluate_truth import OffsetReport, TrueBodies, TrueMoments, find_offset, reference_times
 from mocap.evaluation.protocols import protocol
 from mocap.evaluation.rig_metrics import (
     RigAlignment,
@@ -232,14 +231,17 @@ def _offset(results: _Results, truth: TakeTruth, reference: str) -> OffsetReport
     prediction = results.points(stage)
     times = _times(truth, reference, len(prediction.xyz), 0.0)
 
-    def after(shift_s: float, names: Sequence[str] | None) -> NamedPoints:
-        moments = truth_at(truth, times + shift_s, fps=prediction.fps, names=names)
-        return true_points(moments, stage, prediction.fps)
+    whole = true_points(TrueBodies(truth, prediction.names).at(times, fps=prediction.fps), stage, prediction.fps)
+    matched = match_points(prediction, whole)
+    columns = list(matched.limbs)
+    limbs, found = [matched.names[j] for j in columns], matched.found[:, :, columns]
+    bodies = TrueBodies(truth, limbs)
 
-    matched = match_points(prediction, after(0.0, prediction.names))
-    limbs = [matched.names[j] for j in matched.limbs]
-    found = matched.found[:, :, list(matched.limbs)]
-    return find_offset(found, lambda s: after(s, limbs).select(limbs).xyz[: len(found)], 0.5 / prediction.fps)
+    def after(shift_s: float) -> Float[np.ndarray, "T Q J 3"]:
+        moments = bodies.at(times + shift_s, fps=prediction.fps)
+        return true_points(moments, stage, prediction.fps).select(limbs).xyz[: len(found)]
+
+    return find_offset(found, after, 1 / prediction.fps)
 
 
 def _all_points(
@@ -247,10 +249,11 @@ def _all_points(
 ) -> tuple[dict[str, PointsEvaluation], dict[str, MatchedPoints]]:
     figures: dict[str, PointsEvaluation] = {}
     evidence: dict[str, MatchedPoints] = {}
+    bodies = TrueBodies(truth)
     for stage in results.stages:
         prediction = results.points(stage)
         times = _times(truth, reference, len(prediction.xyz), shift_ms)
-        moments = truth_at(truth, times, fps=prediction.fps)
+        moments = bodies.at(times, fps=prediction.fps)
         n = min(len(times), len(prediction.xyz))
         figures[stage], evidence[stage] = evaluate_points(
             prediction,
@@ -280,7 +283,7 @@ def _rotations(
     if not results.motions:
         return {}
     matched, fps = evidence["solved"], results.motions[0].fps
-    moments = truth_at(truth, times[: len(matched.true)], fps=fps, names=())
+    moments = TrueBodies(truth, ()).at(times[: len(matched.true)], fps=fps)
     found = {}
     for motion, track in zip(moments.motions, matched.tracks, strict=True):
         if track >= 0:
