@@ -126,7 +126,7 @@ def _bare(figure: Figure, outfit: Outfit, top: Cut, bottom: Cut) -> list[Patch]:
     atlas, skin = figure.atlas, figure.skin
     eyes, mouth = atlas.parts["eyes"], atlas.parts["mouth"]
     covered = np.maximum(top.field, bottom.field) / figure.scale
-    sunk = SUNK_M * figure.scale * step(covered, 0.0, 0.01)
+    sunk = SUNK_M * figure.scale * step(covered, -0.005, 0.004)
     skin = skin.moved(skin.vertices - figure.skin_normals * sunk[:, None])
     field = (OVERLAP_M - covered) * figure.scale
     if outfit.feet != "barefoot":

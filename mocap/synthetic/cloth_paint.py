@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from mocap.synthetic.cuts import Cut, throat, top_hem
 from mocap.synthetic.figure import Figure
@@ -31,9 +31,10 @@ def paint_top(figure: Figure, outfit: Outfit, cut: Cut) -> Float32[np.ndarray, "
     colour = weave(
         outfit.top_pattern, angle, along, colours=(outfit.top_colour, outfit.top_second), seed=outfit.seed + 30
     )
-    colour = _top_pattern(colour, p, figure, outfit)
+    front = atlas.spread(figure.shell_normals[:, 1], texels) < -0.2
+    colour = _top_pattern(colour, p, figure, outfit, front)
     colour = _top_edges(colour, outfit, neck=neck, sleeve=sleeve, lower=lower)
-    colour = _front(colour, p, figure, outfit)
+    colour = _front(colour, p, figure, outfit, front)
     elbow = np.exp(-((np.abs(np.abs(p[:, 0]) - figure.at("LeftForeArm")[0] / s) / 0.06) ** 2))
     pit = np.exp(-(np.linalg.norm(np.abs(p) * [1, 0, 1] - [shoulder[0], 0, shoulder[2] - 0.07], axis=-1) ** 2) / 0.004)
     low = step(lower, 0.3, 0.08) * ~on_arm
@@ -43,7 +44,11 @@ def paint_top(figure: Figure, outfit: Outfit, cut: Cut) -> Float32[np.ndarray, "
 
 
 def _top_pattern(
-    colour: Float32[np.ndarray, "n 3"], p: Float32[np.ndarray, "n 3"], figure: Figure, outfit: Outfit
+    colour: Float32[np.ndarray, "n 3"],
+    p: Float32[np.ndarray, "n 3"],
+    figure: Figure,
+    outfit: Outfit,
+    front: Bool[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "n 3"]:
     s = figure.scale
     second = np.array(outfit.top_second, dtype=np.float32)
@@ -54,11 +59,11 @@ def _top_pattern(
         return colour + amount[:, None].astype(np.float32) * (second - colour)
     if outfit.top_pattern == "print" and outfit.top != "shirt":
         chest = figure.at("Spine2") / s - [0, 0, 0.03]
-        front = np.flatnonzero((p[:, 1] < chest[1] - 0.02) & (np.abs(p[:, 0]) < 0.16))
+        chosen = np.flatnonzero(front & (np.abs(p[:, 0]) < 0.16))
         small = outfit.seed % 3 == 0  # a badge on the left breast
-        x, z = p[front, 0] - (0.075 if small else 0.0), p[front, 2] - chest[2] - (0.02 if small else 0.0)
+        x, z = p[chosen, 0] - (0.075 if small else 0.0), p[chosen, 2] - chest[2] - (0.02 if small else 0.0)
         size = 3.0 if small else 1.0
-        colour[front] = print_on(colour[front], x * size, z * size, ink=outfit.top_second, seed=outfit.seed + 32)
+        colour[chosen] = print_on(colour[chosen], x * size, z * size, ink=outfit.top_second, seed=outfit.seed + 32)
     return colour
 
 
@@ -87,11 +92,14 @@ def _top_edges(
 
 
 def _front(
-    colour: Float32[np.ndarray, "n 3"], p: Float32[np.ndarray, "n 3"], figure: Figure, outfit: Outfit
+    colour: Float32[np.ndarray, "n 3"],
+    p: Float32[np.ndarray, "n 3"],
+    figure: Figure,
+    outfit: Outfit,
+    front: Bool[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "n 3"]:
     """What is special about the front: buttons, or a pocket and strings."""
     s = figure.scale
-    front = p[:, 1] < figure.at("Spine2")[1] / s - 0.02
     x, z = p[:, 0], p[:, 2]
     hem = top_hem(figure, outfit) / s
     shade = np.ones(len(p), dtype=np.float32)

@@ -24,7 +24,7 @@ CLOTH_M = {
 }
 WIDE_M = {"t_shirt": 0.014, "long_sleeves": 0.01, "hoodie": 0.016, "shirt": 0.013, "sweater": 0.012, "tank_top": 0.006}
 LEGS = {"trousers": (0.006, 0.024), "jeans": (0.006, 0.014), "joggers": (0.008, 0.02), "leggings": (0.002, 0.0),
-        "shorts": (0.008, 0.024), "skirt": (0.003, 0.0)}  # fmt: skip
+        "shorts": (0.008, 0.024), "skirt": (0.005, 0.0)}  # fmt: skip
 """Distance of the cloth from the skin, and what it is more for the widest cut; under a skirt there are short tights."""
 
 

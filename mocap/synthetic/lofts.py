@@ -128,7 +128,8 @@ def make_collar(figure: Figure, outfit: Outfit, *, page: int) -> list[Patch]:
     out = np.stack([np.sin(turn), np.cos(turn), 0 * turn], -1)
     if hood:
         middle = neck + s * (out * [0.082, 0.078, 0] + np.array([0, -0.012, 0.0]) + back * [0, 0.02, 0.01])
-        wide, high = s * (0.012 + 0.026 * back), s * (0.016 + 0.026 * back)
+        full = step(np.abs(turn), 2.41, 2.0)[:, None]
+        wide, high = s * (0.012 + 0.026 * back) * full, s * (0.016 + 0.026 * back) * full
     else:
         middle = neck + s * (out * [0.066, 0.066, 0] + np.array([0, -0.022, 0.004]) + back * [0, 0, 0.022])
         wide, high = s * (0.005 + 0 * back), s * (0.021 - 0.003 * back)
@@ -158,17 +159,20 @@ def make_skirt(figure: Figure, outfit: Outfit, *, page: int) -> Patch:
     centre = np.array([0.0, figure.at("LeftUpLeg")[1]])
     rings = []
     for height in np.linspace(start, end, 14):
-        near = trunk[np.abs(trunk[:, 2] - height) < 0.02 * s][:, :2]
-        near = near if not rings else np.concatenate([near, rings[-1][:, :2] - centre * 0])
+        below = 0.02 * s if rings else 0.002 * s
+        near = trunk[(trunk[:, 2] > height - below) & (trunk[:, 2] < height + 0.02 * s)][:, :2]
+        near = near if not rings else np.concatenate([near, rings[-1][:, :2]])
         ring = convex_ring(near, centre, SKIRT_POINTS)
         out = (ring - centre) / np.linalg.norm(ring - centre, axis=-1, keepdims=True)
-        grow = 0.012 if not rings else 0.003 + 0.009 * outfit.bottom_loose
+        grow = 0.011 if not rings else 0.008 + 0.006 * outfit.bottom_loose
         rings.append(np.concatenate([ring + out * grow * s, np.full((SKIRT_POINTS, 1), height)], -1))
     points = np.array(rings)
     fall = np.linspace(0, 1, 14)[:, None]
     wave = np.sin(np.arange(SKIRT_POINTS) / SKIRT_POINTS * 2 * np.pi * 9 + outfit.seed % 7)
     out = points[..., :2] - centre
     points[..., :2] += out * (0.05 * outfit.bottom_loose * wave * fall)[..., None]
+    band = points[:1] + np.concatenate([out[:1] * -0.15, np.full((1, SKIRT_POINTS, 1), 0.004 * s)], -1)
+    points = np.concatenate([band, points])
     weights = _skirt_weights(figure, points.reshape(-1, 3))
     return grid_patch(points[:, ::-1], weights, tile=SKIRT_TILE, page=page, closed=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
@@ -29,7 +29,7 @@ def make_loose_hair(figure: Figure, outfit: Outfit, *, tile: Tile) -> Patch:
     lowest = figure.at("Neck")[2] + ((-0.2 - 4 * outfit.hair_m) if outfit.hair_style == "long" else 0.03) * s
     heights = np.linspace(centre[2], lowest, LEVELS)
     skin = _reach(figure, centre, angles, heights)
-    outer, ends = _falling(skin, heights, s)
+    outer, ends = _falling(skin, heights, s, sides=np.abs(angles) > 1.0)
     ends = gaussian_filter1d(ends, 1.5) + 0.012 * s * noise(np.stack([angles * 9, angles * 0], -1), outfit.seed + 71)
     fall = np.linspace(0, 1, ROWS)[:, None]
     z = centre[2] + (ends - centre[2]) * fall
@@ -61,15 +61,15 @@ def _reach(
 
 
 def _falling(
-    skin: Float[np.ndarray, "h a"], heights: Float[np.ndarray, "h"], scale: float
+    skin: Float[np.ndarray, "h a"], heights: Float[np.ndarray, "h"], scale: float, *, sides: Bool[np.ndarray, "a"]
 ) -> tuple[Float[np.ndarray, "h a"], Float[np.ndarray, "a"]]:
-    """Radius of the sheet, and the height where each column ends: at the lowest level or on a shoulder."""
+    """Radius of the sheet, and where each column ends: at the lowest level or, at the sides, on a shoulder."""
     gap, drop = 0.014 * scale, heights[0] - heights[1]
     outer, ends = skin + gap, np.full(skin.shape[1], heights[-1])
     stopped = np.zeros(skin.shape[1], dtype=bool)
     for level in range(1, len(heights)):
         hanging = outer[level - 1] - 0.22 * drop
-        shoulder = ~stopped & (skin[level] + gap > outer[level - 1] + 0.02 * scale) & (level > 12)
+        shoulder = ~stopped & (skin[level] + gap > outer[level - 1] + 0.02 * scale) & sides & (level > 12)
         ends[shoulder] = heights[level - 1]
         stopped |= shoulder
         outer[level] = np.where(stopped, outer[level - 1], np.maximum(skin[level] + gap, hanging))

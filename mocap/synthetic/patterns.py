@@ -10,6 +10,8 @@ from jaxtyping import Float, Float32, Int32
 Pattern = Literal["plain", "melange", "stripes", "pinstripes", "checks", "print", "blocks", "knit", "denim"]
 PATTERNS: tuple[str, ...] = get_args(Pattern)
 NOISE_PERIOD = 64
+EDGE_M = 1.1e-3
+"""Half of the width of an edge: as sharp as texels of 2 mm can show without steps."""
 
 
 def srgb(code: str) -> tuple[float, float, float]:
@@ -100,9 +102,9 @@ def weave(
 
 
 def _bands(x: Float[np.ndarray, "N"], period: float, share: float) -> Float[np.ndarray, "N"]:
-    """1 in a share of every period, with edges of a millimetre."""
+    """1 in a share of every period, with soft edges."""
     away = np.abs(x / period - np.rint(x / period)) * period
-    return step(away, share * period / 2 + 5e-4, share * period / 2 - 5e-4)
+    return step(away, share * period / 2 + EDGE_M, share * period / 2 - EDGE_M)
 
 
 def _denim(main: np.ndarray, place: Float[np.ndarray, "N 2"], rng: np.random.Generator) -> Float32[np.ndarray, "N 3"]:
@@ -126,9 +128,9 @@ def print_on(
     kind, size = int(rng.integers(5)), rng.uniform(0.07, 0.13)
     radius = np.hypot(x, z)
     if kind == 0:
-        inside = step(radius, size, size - 0.001)
+        inside = step(radius, size + EDGE_M, size - EDGE_M)
     elif kind == 1:
-        inside = step(np.abs(radius - size * 0.8), size * 0.2, size * 0.2 - 0.001)
+        inside = step(np.abs(radius - size * 0.8), size * 0.2 + EDGE_M, size * 0.2 - EDGE_M)
     elif kind == 2:
         inside = _bands(z, size * 0.5, 0.5) * (np.abs(x) < size * 1.1) * (np.abs(z) < size)
     elif kind == 3:
@@ -136,7 +138,7 @@ def print_on(
     else:
         angle = np.arctan2(x, z) * 5 / (2 * np.pi)
         spike = np.abs(angle - np.rint(angle)) * 2
-        inside = step(radius, size * (1 - 0.6 * spike) + 5e-4, size * (1 - 0.6 * spike) - 5e-4)
+        inside = step(radius, size * (1 - 0.6 * spike) + EDGE_M, size * (1 - 0.6 * spike) - EDGE_M)
     return colours + (inside * 0.95)[:, None].astype(np.float32) * (np.array(ink, dtype=np.float32) - colours)
 
 
