@@ -59,7 +59,7 @@ class ShadowCatcher:
     def _add_shadow(self, lost: np.ndarray, kind: int, mine: Int[np.ndarray, "n"], things: Scene) -> None:
         """Adds what the things keep of one lamp from spots: a few rays each, and more where they disagree."""
         lamp = self._lighting.lamps[kind]
-        few, more = self._rays, 4 * self._rays
+        few, more = self._rays, 3 * self._rays
         count = self._blocked(lamp, mine, things, range(few))
         if not count.any():
             return

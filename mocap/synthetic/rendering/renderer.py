@@ -22,6 +22,7 @@ from mocap.synthetic.rendering.statics import Statics
 from mocap.synthetic.rendering.topology import Topology
 from mocap.synthetic.scene import Thing
 
+SPOTS_ACROSS = 320
 STEP_M = 0.04
 """A jump in distance between neighbouring pixels that is an edge."""
 
@@ -30,15 +31,19 @@ class RenderConfig(Config):
     """Effort of rendering.
 
     background_rays: shadow rays per pixel and lamp of the empty room. shadow_rays, body_rays: the same per spot of a
-    moving shadow and per node of a moving mesh. shadow_stride: every n-th pixel is such a spot. smooth_edges: more rays
-    where something ends.
+    moving shadow and per node of a moving mesh. shadow_stride: every n-th pixel is such a spot; 0 for 320 across.
+    smooth_edges: more rays where something ends.
     """
 
     background_rays: int = Field(default=2, ge=1, le=16)
     shadow_rays: int = Field(default=2, ge=1, le=16)
     body_rays: int = Field(default=2, ge=1, le=16)
-    shadow_stride: int = Field(default=3, ge=1, le=16)
+    shadow_stride: int = Field(default=0, ge=0, le=16)
     smooth_edges: bool = True
+
+    def stride_for(self, width: int) -> int:
+        """Pixels between spots of a picture so wide."""
+        return self.shadow_stride or max(1, round(width / SPOTS_ACROSS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +88,7 @@ class Renderer:
         rng = np.random.default_rng(seed)
         effort = self.config
         painter = BackgroundPainter(
-            self._statics, self._lens, rng, rays=effort.background_rays, stride=effort.shadow_stride
+            self._statics, self._lens, rng, rays=effort.background_rays, stride=effort.stride_for(self._lens.width)
         )
         self.background = painter.paint()
         self._catcher = ShadowCatcher(self.background, self._lens, room.lighting, rng, rays=effort.shadow_rays)
@@ -156,10 +161,10 @@ class Renderer:
     ) -> Int[np.ndarray, "N"]:
         """Rows of pixels next to which another thing, or another part of it, is seen; and all of flat things, whose
         prints need it."""
-        width = self._lens.width
-        top, bottom = pixels[0] // width, pixels[-1] // width + 1
-        edge = np.zeros((bottom - top, width), dtype=bool)
-        inside = pixels - top * width
+        y, x = np.divmod(pixels, self._lens.width)
+        top, left = y[0], x.min()
+        edge = np.zeros((y[-1] - top + 1, x.max() - left + 1), dtype=bool)
+        inside = (y - top) * edge.shape[1] + x - left
         for sample in samples:
             kind = np.zeros(edge.shape, dtype=np.int8)
             far = np.zeros(edge.shape, dtype=np.float32)

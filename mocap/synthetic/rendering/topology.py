@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Float32, Int32
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from mocap.synthetic.rendering.coarse import coarse_faces
 from mocap.synthetic.rendering.normals import face_normals, interpolate, unit, vertex_from_face
+from mocap.synthetic.rendering.open_parts import seen_from_behind
 from mocap.synthetic.rendering.raycasting import Hits
 from mocap.synthetic.scene import Thing
 
@@ -43,7 +43,7 @@ class Topology:
         first, second = thing.vertices[self.faces], thing.vertices[np.roll(self.faces, -1, axis=1)]
         edges = np.linalg.norm(first - second, axis=-1)
         self.fine = bool(thing.smooth and np.quantile(edges, 0.9) < NODE_SPACING_M)
-        self.open = _on_open_parts(self.faces, len(thing.vertices))
+        self.open = seen_from_behind(thing.vertices, self.faces)
         self.rough: Int32[np.ndarray, "G 3"] = coarse_faces(thing.vertices, self.faces) if self.fine else self.faces
         if self.fine:
             self._near = _neighbours(self.faces, len(thing.vertices))
@@ -115,16 +115,6 @@ def _neighbours(faces: Int32[np.ndarray, "F 3"], count: int) -> csr_array:
     near.sum_duplicates()
     near.data[:] = 1
     return near
-
-
-def _on_open_parts(faces: Int32[np.ndarray, "F 3"], count: int) -> Bool[np.ndarray, "F"]:
-    """Faces of pieces that have a border, whose inside may be seen; the others only show their front."""
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1).astype(np.int64)
-    keys, times = np.unique(edges[:, 0] * count + edges[:, 1], return_counts=True)
-    border = keys[times != 2] // count
-    links = csr_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    piece = connected_components(links, directed=False)[1]
-    return np.isin(piece[faces[:, 0]], np.unique(piece[border]))
 
 
 def flat_normals(thing: Thing) -> Float32[np.ndarray, "F 3"]:
