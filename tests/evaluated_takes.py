@@ -34,7 +34,7 @@ def walkers(people: int, seconds: float) -> tuple[Motion, ...]:
 
 def true_take(*, people: int = 1, cameras: int = 4, seconds: float = 2.0) -> TakeTruth:
     """Everything visible, all clocks alike."""
-    rig = make_rig(RigConfig(cameras=cameras, lens="distorted"), np.random.default_rng(5))
+    rig = make_rig(RigConfig(cameras=cameras, lens="distorted", image_size=(640, 480)), np.random.default_rng(5))
     motions = walkers(people, seconds)
     points = np.stack([keypoints_on_body(motion, KEYPOINTS) for motion in motions], axis=1)
     bodies = tuple(PersonTruth(motion, {}, np.zeros((len(points), 4), dtype=bool)) for motion in motions)

@@ -151,7 +151,8 @@ def _true_view(
 
 def _distances(people: Float[np.ndarray, "F P J 2"], true: Float[np.ndarray, "F Q J 2"]) -> Float[np.ndarray, "F P Q"]:
     """Mean distance over the points that both have, px; inf without any."""
-    return np.nan_to_num(known_mean(pixel_errors(people[:, :, None], true[:, None]), -1), nan=np.inf)
+    apart = np.linalg.norm(people[:, :, None] - true[:, None], axis=-1)
+    return np.nan_to_num(known_mean(apart, -1), nan=np.inf)
 
 
 def _reach(true: Float[np.ndarray, "*batch J 2"]) -> Float[np.ndarray, "*batch"]:

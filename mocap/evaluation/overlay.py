@@ -33,7 +33,7 @@ TRUE, FOUND, DETECTED = (90, 220, 120), (255, 70, 200), (255, 210, 70)
 NO_PICTURE, GROUND, INK = (46, 48, 54), (24, 24, 24), (235, 235, 235)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
-Image = UInt8[np.ndarray, "H W 3"]
+Image = UInt8[np.ndarray, "_ _ 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def draw_view(overlay: Overlay, picture: Image | None, camera: str) -> Image:
         how = cv2.INTER_AREA if cut.scale < 1 else cv2.INTER_LINEAR
         tile = cv2.warpAffine(picture, shift, TILE, flags=how, borderValue=NO_PICTURE)
         tile = (tile * 0.8).astype(np.uint8)
-    _skeleton(tile, cut.place(overlay.true), overlay, TRUE, 5)
+    _skeleton(tile, cut.place(overlay.true), overlay, TRUE, 4)
     _skeleton(tile, cut.place(overlay.found), overlay, FOUND, 2)
     for point in _whole(cut.place(overlay.detected)):
         cv2.drawMarker(tile, point, DETECTED, cv2.MARKER_CROSS, 7, 1, cv2.LINE_AA)
@@ -163,7 +163,7 @@ def _skeleton(
         if len(ends) == 2:
             cv2.line(tile, ends[0], ends[1], color, width, cv2.LINE_AA)
     for point in _whole(xy):
-        cv2.circle(tile, point, width, color, -1, cv2.LINE_AA)
+        cv2.circle(tile, point, min(width, 3), color, -1, cv2.LINE_AA)
 
 
 def _whole(xy: Float[np.ndarray, "N 2"]) -> list[tuple[int, int]]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 COLORS = {"triangulated": "#8c96a3", "smoothed": "#0072b2", "solved": "#d55e00", "prediction": "#0072b2"}
 TRUTH, VISIBLE, HIDDEN = "#2a2a2a", "#0072b2", "#e69f00"
 DPI = 110
+WIDTH = 9.0
+"""Inches."""
 N_SHEETS = 3
 """Worst frames that are drawn over the views."""
 
@@ -86,7 +88,7 @@ def plot_points(
 def plot_errors_over_time(figures: Mapping[str, PointsEvaluation], matched: Mapping[str, MatchedPoints]) -> Figure:
     """Mean absolute error of the limb joints in every frame, a row for each person; the worst frames are marked."""
     people = next(iter(matched.values())).people
-    figure, axes = _figure(len(people), width=9, height=2.4)
+    figure, axes = _figure(len(people), width=WIDTH, height=2.4)
     for q, (person, axis) in enumerate(zip(people, axes, strict=True)):
         top = 0.0
         for stage, points in matched.items():
@@ -109,7 +111,7 @@ def plot_joints(matched: Mapping[str, MatchedPoints]) -> Figure:
     """Spread of the absolute error of every limb joint: boxes are quartiles, whiskers 5 and 95 %."""
     first = next(iter(matched.values()))
     names = [first.names[j] for j in first.limbs]
-    figure, (axis,) = _figure(1, width=9, height=0.33 * len(names) + 1.2)
+    figure, (axis,) = _figure(1, width=WIDTH, height=0.33 * len(names) + 1.2)
     height = 0.8 / len(matched)
     for k, (stage, points) in enumerate(matched.items()):
         errors = [_known(points.errors_mm[:, :, points.names.index(n)]) if n in points.names else [] for n in names]
@@ -127,7 +129,7 @@ def plot_joints(matched: Mapping[str, MatchedPoints]) -> Figure:
 def plot_pictures(views: MatchedViews) -> Figure:
     """Spread of pixel errors by camera, points that are seen and those that something hides."""
     cameras = list(views.true)
-    figure, (axis,) = _figure(1, width=9, height=0.42 * len(cameras) + 1.3)
+    figure, (axis,) = _figure(1, width=WIDTH, height=0.42 * len(cameras) + 1.3)
     kinds = {"visible": VISIBLE, "hidden": HIDDEN}
     values = {w: [_known(_view_errors(views, c, visible=w == "visible")) for c in cameras] for w in kinds}
     values = {what: errors for what, errors in values.items() if any(errors)}
@@ -145,7 +147,7 @@ def plot_pictures(views: MatchedViews) -> Figure:
 
 def plot_feet(points: MatchedPoints, feet: Feet, person: int, stage: str) -> Figure:
     """Height of heels and toes over that at rest, true and found; shaded where the true foot is on the floor."""
-    figure, axes = _figure(len(FOOT_POINTS), width=9, height=1.35, share_y=True)
+    figure, axes = _figure(len(FOOT_POINTS), width=WIDTH, height=1.35, share_y=True)
     time = np.arange(len(feet.true)) / points.fps
     for i, (name, axis) in enumerate(zip(FOOT_POINTS, axes, strict=True)):
         true = 1000 * (feet.true[:, person, i, 2] - feet.rest_true_m[person, i])

@@ -13,7 +13,7 @@ from mocap.evaluation.distribution import Distribution
 from mocap.evaluation.evaluate_pictures import ViewEvaluation
 from mocap.evaluation.evaluate_points import PointsEvaluation, by_alignment
 from mocap.evaluation.evaluate_truth import OffsetReport
-from mocap.evaluation.protocols import FIGURES, ProtocolReport
+from mocap.evaluation.protocols import ProtocolReport
 from mocap.evaluation.rig_metrics import RigReport
 from mocap.evaluation.sync_metrics import SyncReport
 from mocap.evaluation.take import TakeEvaluation
@@ -177,10 +177,9 @@ def sync_table(report: SyncReport) -> Table:
 def protocol_table(report: ProtocolReport, stage: str) -> Table:
     """A published protocol's figures."""
     table = _table(f"{report.protocol} {stage}".strip(), "value")
-    table.add_column("", style="dim")
     for name, value in report.figures.items():
-        text = _number(value) if name.endswith("_mm") else _percent(value) + (" %" if value is not None else "")
-        table.add_row(name, text, FIGURES.get(name, ""))
+        text = f"{_number(value)} mm" if name.endswith("_mm") else f"{_percent(value)} %"
+        table.add_row(name.removesuffix("_mm").replace("_", " "), text)
     told = [
         f"{what}: {', '.join(names)}"
         for what, names in (("absent", report.absent), ("near only", report.approximate))
