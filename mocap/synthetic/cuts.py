@@ -107,7 +107,7 @@ def bottom_cut(figure: Figure, outfit: Outfit) -> Cut:
     p, s = figure.body.vertices.astype(np.float64), figure.scale
     knee, ankle = figure.at("LeftLeg")[2], figure.at("LeftFoot")[2]
     waist = waist_m(figure) - p[:, 2]
-    hem = {"shorts": knee + (0.09 - 0.1 * outfit.bottom_loose) * s, "skirt": knee + 0.14 * s}.get(
+    hem = {"shorts": knee + (0.09 - 0.1 * outfit.bottom_loose) * s, "skirt": knee + 0.1 * s}.get(
         outfit.bottom, ankle + (0.0 + 0.02 * (1 - outfit.bottom_loose)) * s
     )
     legs = p[:, 2] - hem
