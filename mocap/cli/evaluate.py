@@ -94,7 +94,7 @@ def take(
         require_plots()
     jobs = find_jobs(paths, rig=rig)
     documents = []
-    for job in jobs:
+    for number, job in enumerate(jobs, start=1):
         report, evidence = evaluate_take(job.take, job.folders.derived, rig_path=job.rig_path, options=options)
         documents.append(report.model_dump(mode="json"))
         if not as_json:
@@ -102,7 +102,9 @@ def take(
         if plots is not None:
             from mocap.evaluation.plots import plot_take
 
-            _announce(plot_take(report, evidence, plots / job.take.name if len(jobs) > 1 else plots), as_json)
+            twins = [other.label for other in jobs].count(job.label) > 1
+            folder = plots / (f"{job.label}_{number}" if twins else job.label) if len(jobs) > 1 else plots
+            _announce(plot_take(report, evidence, folder), as_json)
     if as_json:
         print_json(documents)
 

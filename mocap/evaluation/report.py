@@ -9,7 +9,6 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from mocap.evaluation.distribution import Distribution
 from mocap.evaluation.evaluate_pictures import ViewEvaluation
 from mocap.evaluation.evaluate_points import PointsEvaluation, by_alignment
 from mocap.evaluation.evaluate_truth import OffsetReport
@@ -22,11 +21,14 @@ NOTHING = "–"
 N_MARKED = 3
 """Joints of the largest error in a column that are marked."""
 
+TOLD_LOSS = 0.001
+"""Share of lost points from which the headline tells it."""
+
 
 def take_lines(report: TakeEvaluation) -> list[RenderableType]:
     """A take: one line that matters, then a table for each kind of figure."""
     name = f"{report.session}/{report.take}" if report.session else report.take
-    lines: list[RenderableType] = [f"[bold]{escape(name)}[/]  {_headline(report.headline_mm)}"]
+    lines: list[RenderableType] = [f"[bold]{escape(name)}[/]  {_headline(report.points)}"]
     lines.append(f"[dim]{escape(_compared(report))}[/]")
     if report.offset is not None:
         lines.append(offset_line(report.offset))
@@ -42,7 +44,7 @@ def take_lines(report: TakeEvaluation) -> list[RenderableType]:
 def points_lines(report: PointsEvaluation, offset: OffsetReport | None = None) -> list[RenderableType]:
     """Two files of points."""
     of = {"prediction": report}
-    lines: list[RenderableType] = [_headline({"": report.headline_mm.mean}, len(report.headline_names))]
+    lines: list[RenderableType] = [_headline({"": report})]
     lines += [offset_line(offset)] if offset is not None else []
     lines += [points_table(of), joints_table(of), body_table(of), *_crowd_lines(of)]
     lines += [protocol_table(report.protocol, "")] if report.protocol is not None else []
@@ -228,8 +230,15 @@ def _crowd_lines(stages: Mapping[str, PointsEvaluation]) -> list[RenderableType]
     return [table]
 
 
-def _headline(means: Mapping[str, float | None], n_joints: int = 12) -> str:
-    parts = [f"{stage} [bold]{_number(value)} mm[/]".strip() for stage, value in means.items()]
+def _headline(stages: Mapping[str, PointsEvaluation]) -> str:
+    """A mean says nothing of points that are not there, so their share stands beside it."""
+    parts = []
+    for stage, figures in stages.items():
+        errors = figures.headline_mm
+        lost = errors.missing / max(errors.n + errors.missing, 1)
+        told = f" [bold red]({_percent(lost)} % lost)[/]" if lost >= TOLD_LOSS else ""
+        parts.append(f"{stage} [bold]{_number(errors.mean)} mm[/]{told}".strip())
+    n_joints = len(next(iter(stages.values())).headline_names)
     return f"MPJPE over {n_joints} limb joints: {', '.join(parts)}"
 
 
@@ -264,10 +273,3 @@ def _percent(value: float | None, digits: int = 1) -> str:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def distribution_text(figures: Distribution, unit: str) -> str:
-    """`mean 3.1, p95 8.0, max 12.4 mm (n = 720, 3 missing)`."""
-    lost = f", {figures.missing} missing" if figures.missing else ""
-    parts = [f"{what} {_number(v)}" for what, v in (("mean", figures.mean), ("p95", figures.p95), ("max", figures.max))]
-    return f"{', '.join(parts)} {unit} (n = {figures.n}{lost})"

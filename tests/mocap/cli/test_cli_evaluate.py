@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from evaluated_takes import true_take, write_take
 from mocap.cli.evaluate import app
+from mocap.core.keypoints import Keypoints3D
 from mocap.core.truth import TakeTruth
 from mocap.evaluation.overlay import FOUND, TRUE
 from mocap.io.video_writer import VideoWriter
 from running_mocap import Done
+from truth_worlds import KEYPOINTS
 
 NOISE_PX = 1.0
 
@@ -155,3 +157,19 @@ def test_refusals_say_what_to_do(session, tmp_path):
     (tmp_path / "a.csv").write_text("frame,name,x,y,z\n0,tail,1,2,3\n", encoding="utf-8")
     told = refused("points", tmp_path / "a.csv", take / "truth.npz")
     assert "no point has the same name in both: tail and " in told
+
+
+def test_the_headline_tells_what_is_lost(tmp_path):
+    from mocap.evaluation.take import evaluate_take
+    from mocap.io.artefacts import save_keypoints3d
+    from mocap.io.session_files import open_take
+
+    two = true_take(people=2, cameras=2, seconds=0.5)
+    take = write_take(two, tmp_path)
+    there = np.where(np.isfinite(two.keypoints_m[:, :1]).all(-1), 1.0, 0.0)
+    count = np.where(there > 0, 2, 0)
+    found = Keypoints3D(KEYPOINTS, two.keypoints_m[:, :1], there, np.where(there > 0, 0.0, np.nan), count, two.fps)
+    save_keypoints3d(found, take / "derived" / "smooth.h5")
+    report, _ = evaluate_take(open_take(take), take / "derived")
+    assert report.points["smoothed"].headline_mm.missing == report.points["smoothed"].headline_mm.n
+    assert "smoothed 0.0 mm (50.0 % lost)" in evaluate("take", take).stdout
