@@ -7,6 +7,8 @@ from jaxtyping import Float32, Int32, Integer
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from mocap.synthetic.rendering.open_parts import weld
+
 CELL_M = 0.025
 
 
@@ -14,16 +16,17 @@ def coarse_faces(
     vertices: Float32[np.ndarray, "V 3"], faces: Int32[np.ndarray, "F 3"], cell_m: float = CELL_M
 ) -> Int32[np.ndarray, "G 3"]:
     """Triangles between one vertex of each cube of space; parts that only meet in a cube by chance stay apart."""
-    keeper = _keepers(vertices, _clusters(vertices, faces, cell_m))
-    rough = keeper[faces]
+    first, welded = weld(vertices, faces)
+    points = vertices[first]
+    rough = first[_keepers(points, _clusters(points, welded, cell_m))][welded]
     a, b, c = rough.T
     rough = rough[(a != b) & (b != c) & (c != a)]
-    first = np.unique(np.sort(rough, axis=1), axis=0, return_index=True)[1]
-    return rough[np.sort(first)].astype(np.int32)
+    once = np.unique(np.sort(rough, axis=1), axis=0, return_index=True)[1]
+    return rough[np.sort(once)].astype(np.int32)
 
 
 def _clusters(
-    vertices: Float32[np.ndarray, "V 3"], faces: Int32[np.ndarray, "F 3"], cell_m: float
+    vertices: Float32[np.ndarray, "V 3"], faces: Integer[np.ndarray, "F 3"], cell_m: float
 ) -> Integer[np.ndarray, "V"]:
     """Numbers of sets of vertices that share a cube and hang together within it."""
     cell = np.unique(np.floor(vertices / cell_m).astype(np.int64), axis=0, return_inverse=True)[1].reshape(-1)

@@ -116,7 +116,7 @@ def sofa(rng: np.random.Generator) -> Thing:
     for seat in range(seats):
         a = -x + 0.12 + seat * (2 * x - 0.24) / seats
         mesh.box(
-            (a + 0.004, -y - 0.02, 0.26), (a + (2 * x - 0.24) / seats - 0.004, y - 0.18, 0.42), shift=(0.3 * seat, 0)
+            (a + 0.004, -y - 0.02, 0.26), (a + (2 * x - 0.24) / seats - 0.004, y - 0.18, 0.42), shift=(0.3 * seat, 0.0)
         )
     mesh.box((-x, y - 0.2, 0.26), (x, y, 0.85))
     for side in (-x, x - 0.14):

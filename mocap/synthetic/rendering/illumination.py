@@ -17,7 +17,7 @@ DIRECTIONS = sphere_directions(64)[np.random.default_rng(5).permutation(64)]
 """Added to a normal they are spread by the cosine's law."""
 NEARBY_M = 0.6
 """What is farther away counts as the light around."""
-THROWN_BACK = 0.3
+THROWN_BACK = 0.2
 HIGHLIGHT = 0.12
 """Part of a lamp that a surface of gloss 1 mirrors when seen straight on; 1 when grazing (Schlick)."""
 INV_PI = np.float32(1 / np.pi)

@@ -44,7 +44,7 @@ def noise(
     *,
     grain: tuple[float, float] = (1.0, 1.0),
     slope: float = 1.0,
-    coarsest: float = 0.0,
+    coarsest: int = 0,
 ) -> Float32[np.ndarray, "h w"]:
     """Periodic noise of mean 0 and variance 1 whose amplitude falls with frequency to the power of `slope`.
 
@@ -67,7 +67,7 @@ def pick(rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 
     return np.clip(chosen * (1 + spread * rng.standard_normal()) + 0.01 * rng.standard_normal(3), 0.01, 0.9)
 
 
-def _tinted(colour: Float[np.ndarray, "3"], tone: Float32[np.ndarray, "h w"], size_m: float) -> Texture:
+def _tinted(colour: Float[np.ndarray, "3"], tone: Float[np.ndarray, "h w"], size_m: float) -> Texture:
     image = np.clip(colour.astype(np.float32) * tone[..., None], 0.004, 0.92).astype(np.float32)
     return make_texture(image, (size_m, size_m * tone.shape[0] / tone.shape[1]))
 
@@ -215,7 +215,7 @@ def painting(rng: np.random.Generator, size_m: tuple[float, float]) -> Texture:
     return make_texture(np.clip(image, 0.01, 0.85).astype(np.float32), size_m)
 
 
-def _to_edge(cells: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+def _to_edge(cells: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """Distance to the nearest whole number."""
     return np.abs(cells - np.round(cells))
 

@@ -18,8 +18,8 @@ SAME_PLACE_M = 1e-5
 
 def seen_from_behind(vertices: Float32[np.ndarray, "V 3"], faces: Int32[np.ndarray, "F 3"]) -> Bool[np.ndarray, "F"]:
     """Faces near a border of some width; all others only ever show their front."""
-    _, first, place = np.unique(np.round(vertices / SAME_PLACE_M), axis=0, return_index=True, return_inverse=True)
-    welded, points = place.reshape(-1)[faces], vertices[first]
+    first, welded = weld(vertices, faces)
+    points = vertices[first]
     edges = _edges(welded)
     border = _border(edges, len(points))
     loop, piece = _pieces(border, len(points)), _pieces(edges, len(points))
@@ -32,6 +32,14 @@ def seen_from_behind(vertices: Float32[np.ndarray, "V 3"], faces: Int32[np.ndarr
             away = KDTree(points[rim]).query(points[own], distance_upper_bound=DEPTH * width)[0]
             near[own[np.isfinite(away)]] = True
     return np.asarray(near[welded].any(1))
+
+
+def weld(
+    vertices: Float32[np.ndarray, "V 3"], faces: Int32[np.ndarray, "F 3"]
+) -> tuple[Integer[np.ndarray, "U"], Integer[np.ndarray, "F 3"]]:
+    """One vertex of each place, and the faces as places."""
+    _, first, place = np.unique(np.round(vertices / SAME_PLACE_M), axis=0, return_index=True, return_inverse=True)
+    return first, place.reshape(-1)[faces]
 
 
 def _edges(faces: Integer[np.ndarray, "F 3"]) -> Integer[np.ndarray, "E 2"]:

@@ -213,7 +213,7 @@ def _window(rng: np.random.Generator, frame: WallFrame, middle: float, edge: Tex
 def _balanced(lamps: Sequence[Lamp], textures: Sequence[Texture], centre: Float[np.ndarray, "3"]) -> Lighting:
     """Light thrown back by floor, walls and ceiling fills the shadows; all of it scaled to `LEVEL` in the middle."""
     ground, wall, ceiling = (_mean_colour(texture) for texture in textures)
-    total = sum(lamp.radiance * lamp.area for lamp in lamps) * np.float32(0.020)
+    total = sum(lamp.radiance * lamp.area for lamp in lamps) * np.float32(0.017)
     above = (total * (0.10 + 0.55 * ceiling + 0.45 * wall)).astype(np.float32)
     below = (total * (0.06 + 0.60 * ground + 0.30 * wall)).astype(np.float32)
     lighting = Lighting(tuple(lamps), above, below)

@@ -21,7 +21,7 @@ class Texture:
     levels: linear RGB, every level half as fine as the one before it. texel_m: (across, down) of the finest.
     """
 
-    levels: tuple[Float32[np.ndarray, "h w 3"], ...]
+    levels: tuple[Float32[np.ndarray, "_ _ 3"], ...]
     texel_m: tuple[float, float]
 
     def sample(
