@@ -93,5 +93,7 @@ def highlights(
     total = np.zeros((len(points), 3), dtype=np.float32)
     softness = np.float32(0.04) + np.float32(0.25) * (1 - gloss) ** 2
     for lamp in lighting.lamps:
-        total += (strength * lamp.mirrored(points, reflected, softness))[:, None] * lamp.radiance
+        part = lamp.mirrored(points, reflected, softness)
+        lit = np.flatnonzero(part)
+        total[lit] += (strength[lit] * part[lit])[:, None] * lamp.radiance
     return total

@@ -68,21 +68,21 @@ class Lamp:
         softness: Float32[np.ndarray, "N"],
     ) -> Float32[np.ndarray, "N"]:
         """Part of the lamp in a mirror direction, 0 to 1, its edges softened by `softness` rad."""
-        normal = self.normal
-        approach = reflected @ -normal
-        with np.errstate(divide="ignore", invalid="ignore"):
-            way = ((points - self.centre) @ normal) / approach
-        towards = (approach > 1e-4) & (way > 0)
-        way = np.where(towards, way, 0).astype(np.float32)
-        offset = points + way[:, None] * reflected - self.centre
-        blur = np.maximum(way * softness, 1e-3)
-        part = towards.astype(np.float32)
+        approach, apart = reflected @ -self.normal, (points - self.centre) @ self.normal
+        left = np.flatnonzero((approach > 1e-4) & (apart > 0))
+        way = apart[left] / approach[left]
+        offset = np.take(points, left, axis=0) + way[:, None] * np.take(reflected, left, axis=0) - self.centre
+        blur, covered = np.maximum(way * softness[left], np.float32(1e-3)), np.ones(len(left), dtype=np.float32)
         for half in (self.across, self.down):
             length = np.float32(np.linalg.norm(half))
-            place = np.abs(offset @ (half / length))
             edge = np.maximum(blur, np.float32(0.02) * length)
-            covered = np.clip((length + edge - place) / (2 * edge), 0, 1)
-            part *= covered * covered * (3 - 2 * covered) * np.minimum(length / edge, 1)
+            share = (length + edge - np.abs(offset @ (half / length))) / (2 * edge)
+            near = np.flatnonzero(share > 0)
+            left, offset, blur, covered = left[near], offset[near], blur[near], covered[near]
+            share, edge = np.minimum(share[near], 1), edge[near]
+            covered = covered * share * share * (3 - 2 * share) * np.minimum(length / edge, 1)
+        part = np.zeros(len(points), dtype=np.float32)
+        part[left] = covered
         return part
 
 

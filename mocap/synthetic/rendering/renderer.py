@@ -22,6 +22,7 @@ from mocap.synthetic.rendering.statics import Statics
 from mocap.synthetic.rendering.topology import Topology
 from mocap.synthetic.scene import Thing
 
+STEP_ALBEDO = 0.03
 SPOTS_ACROSS = 320
 STEP_M = 0.04
 """A jump in distance between neighbouring pixels that is an edge."""
@@ -159,27 +160,37 @@ class Renderer:
     def _edges(
         self, pixels: Int[np.ndarray, "P"], samples: Sequence[_Sample], topologies: Sequence[Topology]
     ) -> Int[np.ndarray, "N"]:
-        """Rows of pixels next to which another thing, or another part of it, is seen; and all of flat things, whose
-        prints need it."""
+        """Rows of pixels next to which another thing, another part of it or, on flat things, another colour is seen."""
         y, x = np.divmod(pixels, self._lens.width)
         top, left = y[0], x.min()
-        edge = np.zeros((y[-1] - top + 1, x.max() - left + 1), dtype=bool)
-        inside = (y - top) * edge.shape[1] + x - left
+        size = (int(y[-1] - top + 1), int(x.max() - left + 1))
+        inside = (y - top) * size[1] + x - left
+        edge = np.zeros(size, dtype=bool)
         for sample in samples:
-            kind = np.zeros(edge.shape, dtype=np.int8)
-            far = np.zeros(edge.shape, dtype=np.float32)
-            kind.reshape(-1)[inside] = np.where(sample.seen, sample.hits.mesh + 1, 0)
-            far.reshape(-1)[inside] = np.where(sample.seen, sample.hits.distance, 0)
-            for first, second in (
-                ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
-                (np.s_[1:], np.s_[:-1]),
-            ):
+            seen = sample.seen
+            kind, far, shade = np.zeros(size, np.int8), np.zeros(size, np.float32), np.zeros(size, np.float32)
+            kind.reshape(-1)[inside] = np.where(seen, sample.hits.mesh + 1, 0)
+            far.reshape(-1)[inside] = np.where(seen, sample.hits.distance, 0)
+            shade.reshape(-1)[inside] = self._print_on(sample, pixels, topologies)
+            for first, second in (np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1]):
                 apart = (kind[first] != kind[second]) | (np.abs(far[first] - far[second]) > STEP_M)
+                apart |= np.abs(shade[first] - shade[second]) > STEP_ALBEDO
                 edge[first] |= apart
                 edge[second] |= apart
-            flat = [False, *(not topology.smooth for topology in topologies)]
-            edge |= np.array(flat)[kind]
         return np.flatnonzero(edge.reshape(-1)[inside])
+
+    def _print_on(
+        self, sample: _Sample, pixels: Int[np.ndarray, "P"], topologies: Sequence[Topology]
+    ) -> Float32[np.ndarray, "P"]:
+        """Green of what is printed on flat things, 0 elsewhere."""
+        shade = np.zeros(len(pixels), dtype=np.float32)
+        for index, topology in enumerate(topologies):
+            mine = np.flatnonzero(sample.seen & (sample.hits.mesh == index)) if not topology.smooth else ()
+            if len(mine):
+                hits = sample.hits[mine]
+                footprint = np.take(self._lens.spread.reshape(-1), pixels[mine]) * hits.distance
+                shade[mine] = topology.surface.albedo(hits.face, hits.barycentric, footprint)[:, 1]
+        return shade
 
     def _shaded(
         self,
