@@ -1,4 +1,4 @@
-"""How far a result is from the truth: pure functions on arrays, numpy only, no files and no pictures.
+"""How far a result is from the truth. Metrics are pure functions on arrays; takes, files and pictures come on top.
 
 Positions go in as metres in the world, missing points as NaN; figures come out in the unit that their name ends with.
 Every figure says over how many points it was taken (`Distribution.n`) and how many the prediction lacks (`.missing`).
@@ -17,4 +17,7 @@ Every figure says over how many points it was taken (`Distribution.n`) and how m
 | `rig_metrics` | a calibrated rig against the true one |
 | `sync_metrics` | clocks of cameras |
 | `protocols` | published protocols by name: Human3.6M, CMU Panoptic, Shelf, Campus, MPI-INF-3DHP |
+| `take` | a processed take, stage by stage; its parts are `evaluate_truth`, `_points`, `_pictures`, `_feet`, `_motions` |
+| `files` | points, rigs and clocks from files |
+| `report`, `plots`, `overlay` | tables, PNGs, worst frames over the views |
 """

@@ -154,7 +154,7 @@ def test_modules_load_with_the_core_packages_alone():
 
 
 def test_every_package_that_is_used_is_declared():
-    declared = requirements() | requirements("synth") | requirements("smpl")
+    declared = requirements() | requirements("synth") | requirements("smpl") | requirements("plots")
     wrong = [f"{i.place}: {i.module}" for i in third_party() if i.module.split(".")[0] not in declared]
     assert not wrong
 

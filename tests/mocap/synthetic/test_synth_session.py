@@ -36,7 +36,7 @@ SETTINGS = (
     "rig={cameras=3, radius_m=2.8, image_size=[320,240], portrait=[1], lens='mixed'}",
     "look={furniture=1, blur_moments=1}",
     "calibration={intrinsics_s=0.4, extrinsics_s=0.6, floor_s=0.2, fps=10}",
-    "faults={cam02={starts_late_s=0.1, drift_ppm=100.0, duplicated=0.3},"
+    "faults={cam02={starts_late_s=0.1, drift_ppm=100.0, duplicated=0.5},"
     " cam03={moves=[{at_s=0.2, takes_s=0.04, shift_m=[0.1, 0.0, 0.0], turn_deg=[0.0, 4.0, 0.0]}]}}",
     "sound=true",
     "video={crf=12}",
