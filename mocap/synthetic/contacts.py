@@ -24,13 +24,14 @@ CLAP_WINDOW_S = 0.3
 
 
 class FootContactConfig(Config):
-    """Contact begins when a point is lower than `low_m` and slower than `slow_m_s`, and ends when it is higher than
-    `high_m` or faster than `fast_m_s`. Shorter contacts, and shorter gaps between them, than `min_s` are left out."""
+    """A contact begins and ends in frames in which a point is lower than `low_m` and slower than `slow_m_s`; in between
+    it is never higher than `high_m` nor faster than `fast_m_s`. Shorter contacts, and shorter gaps between them, than
+    `min_s` are left out."""
 
-    low_m: float = 0.008
-    high_m: float = 0.012
-    slow_m_s: float = 0.08
-    fast_m_s: float = 0.15
+    low_m: float = 0.006
+    high_m: float = 0.010
+    slow_m_s: float = 0.05
+    fast_m_s: float = 0.12
     min_s: float = 0.05
 
 
@@ -83,11 +84,13 @@ def _slower_speed(paths: Float[np.ndarray, "T *n 3"], fps: float) -> Float[np.nd
 
 
 def _hysteresis(sure: Bool[np.ndarray, "T"], maybe: Bool[np.ndarray, "T"]) -> Bool[np.ndarray, "T"]:
-    """Runs of `maybe` from their first sure frame on."""
-    on, result = False, np.zeros(len(sure), dtype=bool)
-    for frame in range(len(sure)):
-        on = bool(sure[frame]) or (on and bool(maybe[frame]))
-        result[frame] = on
+    """Runs of `maybe` from their first sure frame to their last."""
+    result = np.zeros(len(sure), dtype=bool)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (maybe | sure).astype(np.int8), [0]])))
+    for start, stop in edges.reshape(-1, 2):
+        inside = start + np.flatnonzero(sure[start:stop])
+        if len(inside):
+            result[inside[0] : inside[-1] + 1] = True
     return result
 
 

@@ -14,11 +14,11 @@ from mocap.synthetic.motion_plan import FootTrack, Occasion, Plan, Timeline, arm
 from mocap.synthetic.motion_steps import Step, stepping
 
 GRAVITY = 9.81
-PUSH_OFF_S = 0.06
+PUSH_OFF_S = 0.07
 """A jumper's feet come up to the body's speed in that time: that long they lag behind."""
 LEAN = 40.0
 """Of the pelvis in a squat, degrees: what balances hips that are far behind the feet."""
-FLIGHT_STRETCH = 0.975
+FLIGHT_STRETCH = 0.97
 
 
 def both_arms(plan: Plan, weight: Float[np.ndarray, "T"], pose: Float[np.ndarray, "*#T 8"]) -> Plan:
@@ -64,12 +64,14 @@ def squat(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
         share = rng.uniform(0.92, 1.0)
         down += share * pulse(time, start, 0.42 * each, 0.06 * each, 0.44 * each)
     plan = replace(plan, drop=deepest * build.leg * down)
-    plan = leaned(plan, down, pelvis=LEAN * deepest / 0.45, trunk=6, gaze=8)
+    plan = leaned(plan, down, pelvis=LEAN * deepest / 0.45, trunk=6.0, gaze=8.0)
     plan = on_toes(plan, rng.choice([0.0, 6.0]) * DEG * down**2)
     return both_arms(
         plan,
         down,
-        arm_pose(lift=10, forward=10, lower=78, swing=-86 - 0.9 * LEAN * deepest / 0.45, elbow=12, pronation=10),
+        arm_pose(
+            lift=10.0, forward=10.0, lower=78.0, swing=-86.0 - 0.9 * LEAN * deepest / 0.45, elbow=12.0, pronation=10.0
+        ),
     )
 
 
@@ -110,11 +112,13 @@ def _jumped(
     crouched = pulse(time, start, bottom - start, 0.0, off - bottom) + 0.75 * pulse(
         time, land - 0.04, rest - land + 0.04, 0.0, up - rest
     )
-    plan = leaned(plan, crouched, pelvis=34, trunk=12, gaze=6)
-    back = pulse(time, start, bottom - start, 0.0, 0.6 * (off - bottom))
-    raised = pulse(time, bottom, off - bottom + 0.03, 0.3 * (land - off), 0.5)
-    plan = both_arms(plan, back, arm_pose(lower=72, swing=38, elbow=12))
-    return both_arms(plan, raised, arm_pose(lift=14, forward=6, lower=70, swing=-rng.uniform(105, 135), elbow=24))
+    plan = leaned(plan, crouched, pelvis=34.0, trunk=12.0, gaze=6.0)
+    back = pulse(time, start, bottom - start - 0.06, 0.0, off - bottom)
+    raised = pulse(time, bottom - 0.06, off - bottom + 0.16, 0.2 * (land - off), 0.5)
+    plan = both_arms(plan, back, arm_pose(lower=72.0, swing=38.0, elbow=12.0))
+    return both_arms(
+        plan, raised, arm_pose(lift=14.0, forward=6.0, lower=70.0, swing=-rng.uniform(105, 135), elbow=24.0)
+    )
 
 
 def _flying_feet(
@@ -146,7 +150,7 @@ def bow(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
     for start, each in repetitions:
         down = pulse(time, start, 0.36 * each, 0.2 * each, 0.4 * each)
         plan = leaned(plan, down, pelvis=deep, trunk=0.55 * deep, gaze=0.9 * deep)
-        plan = both_arms(plan, down, arm_pose(lower=77, swing=-0.8 * deep, elbow=12, pronation=15))
+        plan = both_arms(plan, down, arm_pose(lower=77.0, swing=-0.8 * deep, elbow=12.0, pronation=15.0))
     return plan
 
 
@@ -167,9 +171,9 @@ def sit_down(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan
     thigh = float(np.linalg.norm(build.offset("LeftLeg")))
     support = plan.support + (held * 0.98 * thigh)[:, None] * [0.0, 1.0]
     plan = replace(plan, drop=depth * seated, support=support, poise=1 - held)
-    plan = leaned(plan, leaning, pelvis=26, trunk=14, gaze=10)
-    plan = leaned(plan, seated, pelvis=4, trunk=5)
-    return both_arms(plan, seated, arm_pose(forward=4, lower=77, swing=-34, elbow=48, pronation=55))
+    plan = leaned(plan, leaning, pelvis=26.0, trunk=14.0, gaze=10.0)
+    plan = leaned(plan, seated, pelvis=4.0, trunk=5.0)
+    return both_arms(plan, seated, arm_pose(forward=4.0, lower=77.0, swing=-34.0, elbow=48.0, pronation=55.0))
 
 
 def pick_up(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
@@ -184,14 +188,14 @@ def pick_up(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
         hand = pulse(time, start + 0.08 * each, 0.28 * each, 0.06 * each, 0.3 * each)
         carried = pulse(time, start + 0.46 * each, 0.26 * each, 0.06 * each, 0.22 * each)
         plan = replace(plan, drop=plan.drop + 0.36 * build.leg * down)
-        plan = leaned(plan, down, pelvis=62, trunk=44, gaze=45)
+        plan = leaned(plan, down, pelvis=62.0, trunk=44.0, gaze=45.0)
         arm = plan.arms[side]
-        angles = toward(arm.angles, hand, arm_pose(forward=12, lower=78, swing=-60, elbow=10))
-        angles = toward(angles, carried, arm_pose(lower=70, swing=-24, elbow=82, pronation=-10))
+        angles = toward(arm.angles, hand, arm_pose(forward=12.0, lower=78.0, swing=-60.0, elbow=10.0))
+        angles = toward(angles, carried, arm_pose(lower=70.0, swing=-24.0, elbow=82.0, pronation=-10.0))
         arm = replace(arm, angles=angles, held=arm.held + hand, wrist=np.tile(target, (len(time), 1)))
         knee = replace(
             plan.arms[other],
-            angles=toward(plan.arms[other].angles, down, arm_pose(forward=6, lower=76, swing=-62, elbow=30)),
+            angles=toward(plan.arms[other].angles, down, arm_pose(forward=6.0, lower=76.0, swing=-62.0, elbow=30.0)),
         )
         plan = with_arms(plan, **{side: arm, other: knee})
     return plan
@@ -202,23 +206,25 @@ def lunge(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
     repetitions = rounds(occasion, rng.uniform(2.9, 3.4) * build.tempo, rng)
     line = Timeline.lasting(lasting(repetitions) + 0.2, occasion.fps)
     side, steps = some_side(rng), []
-    low, heels = line.zeros(), {name: line.zeros() for name in SIDES}
-    far = rng.uniform(0.68, 0.82) * build.leg
+    low, ahead, heels = line.zeros(), line.zeros(), {name: line.zeros() for name in SIDES}
+    far = rng.uniform(0.66, 0.78) * build.leg
     for start, each in repetitions:
         x, yaw = SIGN[side] * build.half_stance, SIGN[side] * TOES_OUT_RAD
         back = start + 0.66 * each
         steps.append(Step(side, start + 0.16 * each, start + 0.36 * each, (x, -far), yaw, 0.4, -0.22))
         steps.append(Step(side, back, back + 0.22 * each, (x, 0.0), yaw, 0.25, 0.12, 0.12))
         low += pulse(line.time, start + 0.24 * each, 0.24 * each, 0.06 * each, 0.26 * each)
+        ahead += pulse(line.time, start + 0.15 * each, 0.27 * each, 0.16 * each, 0.32 * each)
         other = "Left" if side == "Right" else "Right"
         heels[other] += pulse(line.time, start + 0.22 * each, 0.24 * each, 0.08 * each, 0.28 * each)
         side = other
     plan = stepping(build, line, steps)
     for name in SIDES:
-        plan = on_toes(plan, 48 * DEG * heels[name], (name,))
-    plan = replace(plan, drop=rng.uniform(0.26, 0.36) * build.leg * low)
-    plan = leaned(plan, low, pelvis=7, trunk=3, gaze=5)
-    return both_arms(plan, low, arm_pose(lower=52, swing=-14, twist=-10, elbow=104, pronation=10))
+        plan = on_toes(plan, 44 * DEG * heels[name], (name,))
+    support = plan.support * [1.0, 0.0] + (plan.support[0] - 0.5 * far * ahead[:, None]) * [0.0, 1.0]
+    plan = replace(plan, drop=rng.uniform(0.26, 0.36) * build.leg * low, support=support)
+    plan = leaned(plan, low, pelvis=7.0, trunk=3.0, gaze=5.0)
+    return both_arms(plan, low, arm_pose(lower=52.0, swing=-14.0, twist=-10.0, elbow=104.0, pronation=10.0))
 
 
 def kick(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
@@ -238,8 +244,8 @@ def kick(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
         foot = _kicked(foot, build, line.time, steps_at=(start + 0.26 * each, start + 0.8 * each), height=height)
         up += pulse(line.time, start + 0.1 * each, 0.3 * each, 0.2 * each, 0.32 * each)
     plan = replace(plan, feet={**plan.feet, side: foot}, drop=0.012 * build.leg * up)
-    plan = leaned(plan, up, pelvis=-9, trunk=5)
-    return both_arms(plan, up, arm_pose(lower=56, swing=-34, elbow=88, pronation=20))
+    plan = leaned(plan, up, pelvis=-9.0, trunk=5.0)
+    return both_arms(plan, up, arm_pose(lower=56.0, swing=-34.0, elbow=88.0, pronation=20.0))
 
 
 def _kicked(
@@ -259,15 +265,15 @@ def _kicked(
         + [(lift + 0.7 * span, 0.32, -1.2), (land, 0.0)],
     )
     offset = foot.offset + build.leg * np.stack([0 * time, -forward, up], axis=-1)
-    point = 30 * DEG * bump((time - lift) / span)
-    return replace(foot, offset=offset, pitch=foot.pitch - point)
+    swing = bump((time - lift) / span)
+    return replace(foot, offset=offset, pitch=foot.pitch - (30 * swing + 31 * swing**3) * DEG)
 
 
 def side_steps(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
     """Some steps to one side, and back."""
     pace = rng.uniform(0.5, 0.62) * build.tempo
     count = int(np.clip((occasion.seconds - LEAD_IN_S - 0.8) / (2 * pace), 2, 12))
-    width, sign = rng.uniform(0.3, 0.42) * build.size, rng.choice([-1.0, 1.0])
+    width, sign = rng.uniform(0.3, 0.4) * build.size, rng.choice([-1.0, 1.0])
     x, steps, at = 0.0, [], LEAD_IN_S + 0.5
     for number in range(count):
         way = sign if (number // 2) % 2 == 0 else -sign
@@ -292,5 +298,5 @@ def side_steps(build: Build, occasion: Occasion, rng: np.random.Generator) -> Pl
     plan = stepping(build, Timeline.lasting(at + 0.6, occasion.fps), steps)
     going = ramp(plan.time, 0.2, 0.8) - ramp(plan.time, at - 0.2, at + 0.4)
     plan = replace(plan, drop=0.03 * build.leg * going)
-    plan = leaned(plan, going, pelvis=4, trunk=4)
-    return both_arms(plan, going, arm_pose(lower=66, swing=-16, elbow=62, pronation=15))
+    plan = leaned(plan, going, pelvis=4.0, trunk=4.0)
+    return both_arms(plan, going, arm_pose(lower=66.0, swing=-16.0, elbow=62.0, pronation=15.0))

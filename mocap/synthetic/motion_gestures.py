@@ -17,10 +17,10 @@ from mocap.synthetic.motion_steps import stepping
 
 LEAD_IN_S, LEAD_OUT_S = 0.35, 0.3
 DEG = np.deg2rad(1.0)
-WAVING = arm_pose(lift=9, lower=8, swing=-14, twist=-84, elbow=88, pronation=0, wrist=-6)
+WAVING = arm_pose(lift=9.0, lower=8.0, swing=-14.0, twist=-74.0, elbow=88.0, pronation=0.0, wrist=-6.0)
 CLAP_SOFTNESS = 0.15
 """Of the hands' turning round when they meet, against the way they come: 0 would be a blow."""
-GUARD = arm_pose(forward=6, lower=62, swing=-42, twist=18, elbow=122, pronation=20)
+GUARD = arm_pose(forward=6.0, lower=62.0, swing=-42.0, twist=18.0, elbow=122.0, pronation=20.0)
 
 
 def at_ease(build: Build, seconds: float, fps: float) -> tuple[Plan, Float[np.ndarray, "T"]]:
@@ -94,9 +94,9 @@ def wave(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
     phase = 2 * np.pi * rate * (time - start)
     size = rng.uniform(16, 26)
     arm = plan.arms[side]
-    angles = toward(arm.angles, raised, WAVING + rng.uniform(-5, 5, 8) * DEG)
+    angles = toward(arm.angles, raised, WAVING + rng.uniform(-4, 4, 8) * DEG)
     swing = (going * np.sin(phase))[:, None] * arm_pose(elbow=size, twist=0.25 * size)
-    late = (going * np.sin(phase - 0.7))[:, None] * arm_pose(wrist=5, lower=2)
+    late = (going * np.sin(phase - 0.7))[:, None] * arm_pose(wrist=5.0, lower=2.0)
     side_bend = np.stack([0 * time, -SIGN[side] * 2.5 * DEG * raised, SIGN[side] * 3 * DEG * raised], axis=-1)
     plan = replace(plan, trunk=side_bend, gaze=np.stack([-4 * DEG * raised, 0 * time, 0 * time], axis=-1))
     return with_arms(plan, **{side: replace(arm, angles=angles + swing + late)})
@@ -120,7 +120,7 @@ def clap(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
     middle = _before_chest(build, rng)
     arms = {}
     for side in SIDES:
-        turn = _palm_inward(side, rng.uniform(32, 40) * DEG if side == "Left" else 38 * DEG)
+        turn = _palm_inward(side, rng.uniform(25, 33) * DEG)
         palm = middle + (SIGN[side] * aside)[:, None] * [1.0, 0.0, 0.0]
         wrist = palm - turn.apply(palm_point(build.skeleton, side))
         hand = np.tile(turn.as_rotvec(), (len(time), 1))
@@ -131,7 +131,7 @@ def clap(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
 
 def _before_chest(build: Build, rng: np.random.Generator) -> Float[np.ndarray, "3"]:
     shoulders = (build.shoulder("Left") + build.shoulder("Right")) / 2
-    return shoulders + build.arm * np.array([0.0, -rng.uniform(0.68, 0.8), -rng.uniform(0.2, 0.36)])
+    return shoulders + build.arm * np.array([0.0, -rng.uniform(0.76, 0.86), -rng.uniform(0.16, 0.32)])
 
 
 def _palm_inward(side: str, upwards: float) -> Rotation:
@@ -145,25 +145,17 @@ def _palm_inward(side: str, upwards: float) -> Rotation:
 def reach(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
     """A hand to a point somewhere before the body, eyes first, and back; then perhaps the other hand to another."""
     repetitions = rounds(occasion, rng.uniform(2.3, 2.9) * build.tempo, rng)
-    plan, time = at_ease(build, lasting(repetitions), occasion.fps)
+    plan, _ = at_ease(build, lasting(repetitions), occasion.fps)
     side = some_side(rng)
     for start, each in repetitions:
-        plan = _reached(plan, build, time, side, start=start, each=each, rng=rng)
+        plan = _reached(plan, build, side, span=(start, each), rng=rng)
         side = side if rng.random() < 0.4 else ("Left" if side == "Right" else "Right")
     return plan
 
 
-def _reached(
-    plan: Plan,
-    build: Build,
-    time: Float[np.ndarray, "T"],
-    side: str,
-    *,
-    start: float,
-    each: float,
-    rng: np.random.Generator,
-) -> Plan:
-    """One reach: where to is given by angles from the shoulder, aside and up."""
+def _reached(plan: Plan, build: Build, side: str, *, span: tuple[float, float], rng: np.random.Generator) -> Plan:
+    """One reach (its start and duration), to a point given by angles from the shoulder, aside and up."""
+    (start, each), time = span, plan.time
     sign, up, aside = SIGN[side], rng.uniform(-30, 58) * DEG, rng.uniform(-18, 45) * DEG
     go, hold, back = 0.34 * each, 0.26 * each, 0.36 * each
     there = pulse(time, start + 0.04 * each, go, hold, back)
@@ -177,7 +169,7 @@ def _reached(
     )
     target = shoulder + build.arm * (rng.uniform(0.9, 0.97) * forward + [0.0, -0.1, 0.05 * high])
     arm = plan.arms[side]
-    raised = arm_pose(lift=4 + 22 * high, forward=14, lower=70, swing=-60, elbow=40, pronation=35)
+    raised = arm_pose(lift=4.0 + 22 * high, forward=14.0, lower=70.0, swing=-60.0, elbow=40.0, pronation=35.0)
     angles = toward(arm.angles, there, raised)
     mine = (there > 0)[:, None]
     arm = replace(arm, angles=angles, held=arm.held + there, wrist=np.where(mine, target, arm.wrist))
@@ -214,7 +206,9 @@ def punch(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
 
 
 def _blow(guarded: Float[np.ndarray, "T"]) -> Float[np.ndarray, "T 8"]:
-    return np.tile(arm_pose(lift=6, forward=22, lower=66, swing=-75, elbow=25, pronation=75), (len(guarded), 1))
+    return np.tile(
+        arm_pose(lift=6.0, forward=22.0, lower=66.0, swing=-75.0, elbow=25.0, pronation=75.0), (len(guarded), 1)
+    )
 
 
 def arm_circles(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
@@ -235,9 +229,9 @@ def arm_circles(build: Build, occasion: Occasion, rng: np.random.Generator) -> P
             axis=-1,
         )
         wrist *= build.arm
-        angles = toward(plan.arms[side].angles, held, arm_pose(lift=10, lower=5, elbow=8))
-        lifting = (0.5 * going * np.cos(phase))[:, None] * arm_pose(lift=10)
-        forward = (-0.5 * going * np.sin(phase))[:, None] * arm_pose(forward=10)
+        angles = toward(plan.arms[side].angles, held, arm_pose(lift=10.0, lower=5.0, elbow=8.0))
+        lifting = (0.5 * going * np.cos(phase))[:, None] * arm_pose(lift=10.0)
+        forward = (-0.5 * going * np.sin(phase))[:, None] * arm_pose(forward=10.0)
         arm = replace(plan.arms[side], angles=angles + lifting + forward)
         arms[side] = replace(arm, held=held, wrist=wrist, to_chest=np.ones_like(time))
     return with_arms(plan, **arms)
@@ -259,10 +253,10 @@ def dance(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
     arms = {}
     for name in SIDES:
         wild = SIGN[name] * side
-        pose = arm_pose(lift=5, lower=52, swing=-38, elbow=88, pronation=25)
+        pose = arm_pose(lift=5.0, lower=52.0, swing=-38.0, elbow=88.0, pronation=25.0)
         angles = toward(plan.arms[name].angles, on, pose)
-        angles = angles + (size * on * wild)[:, None] * arm_pose(lower=-13, swing=-14, elbow=14)
-        angles = angles + (on * twice)[:, None] * arm_pose(lift=3, elbow=10, wrist=8)
+        angles = angles + (size * on * wild)[:, None] * arm_pose(lower=-13.0, swing=-14.0, elbow=14.0)
+        angles = angles + (on * twice)[:, None] * arm_pose(lift=3.0, elbow=10.0, wrist=8.0)
         arms[name] = replace(plan.arms[name], angles=angles)
     drop = build.leg * size * on * (0.035 + 0.02 * twice)
     plan = replace(plan, support=plan.support + aside[:, None] * [1.0, 0.0], pelvis=pelvis, trunk=trunk, gaze=gaze)

@@ -12,7 +12,7 @@ Vectors = Float[np.ndarray, "T 3"]
 
 LONGEST = 0.99995
 """Of the straight limb: targets farther away are reached for, not reached."""
-ARM_LONGEST, ARM_SOFTNESS = 0.985, 0.012
+ARM_LONGEST, ARM_SOFTNESS = 0.98, 0.02
 """An arm is stretched no farther, and to that softly: a straight elbow has no bounded speed."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -11,25 +11,20 @@ from scipy.spatial.transform import Rotation
 
 from mocap.core.motion import Motion
 from mocap.synthetic.gait import joint_poses
-from mocap.synthetic.motion_build import SIDES, SIGN, Build, leftwards
-from mocap.synthetic.motion_curves import beyond, clipped_softly, drift, smooth
-from mocap.synthetic.motion_limbs import arm_turns, blended, leg_turns
-from mocap.synthetic.motion_plan import ARM_ANGLES, ArmTrack, Plan
+from mocap.synthetic.motion_arms import Chest, posed_arm
+from mocap.synthetic.motion_build import SIDES, Build, leftwards
+from mocap.synthetic.motion_curves import clipped_softly, drift, smooth
+from mocap.synthetic.motion_limbs import leg_turns
+from mocap.synthetic.motion_plan import Plan
 from mocap.synthetic.motion_steps import ankle_path
 
 SPINE_SHARES = {"Spine": 0.40, "Spine1": 0.33, "Spine2": 0.27}
 NECK_SHARE = 0.45
 HEAD_BOUNDS_RAD = np.deg2rad([65.0, 38.0, 72.0])
 """Nod, tilt and turn of the head against the chest; neck and head have 80, 60 and 95 degrees together."""
-MIRRORED = np.array([name not in ("swing", "twist", "pronation") for name in ARM_ANGLES])
-"""Angles about y and z, of the other sign on the right."""
-ELBOW_WAY = np.array([0.55, 0.45, -0.7])
-"""Elbows are outward, back and down of the line from shoulder to wrist (left arm, in the chest's axes)."""
-TWIST_FREE_RAD, TWIST_SOFT_RAD = np.deg2rad(92.0), np.deg2rad(6.0)
-"""A raised arm's turn about itself stays near this: upper arms turn by 110 degrees at most."""
 BALANCE_ROUNDS = 3
 BALANCE_SMOOTHING_S = 0.1
-LOWERING_S = 0.055
+LOWERING_S, LOWERING_REACH = 0.05, 1.0
 SEGMENTS = (
     ("Hips", "Spine", 0.142, 0.5),
     ("Spine", "Spine2", 0.139, 0.5),
@@ -99,15 +94,6 @@ def enlivened(plan: Plan, build: Build, rng: np.random.Generator) -> Plan:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Chest:
-    """What arms and head are joined to: world turns, and places (T, 3) m."""
-
-    upright: Rotation
-    turn: Rotation
-    place: Float[np.ndarray, "T 3"]
-
-
 def _posed(plan: Plan, build: Build, root_xy: Float[np.ndarray, "T 2"]) -> Motion:
     upright = Rotation.from_rotvec(plan.heading[:, None] * [0.0, 0.0, 1.0])
     hips = upright * Rotation.from_rotvec(plan.pelvis)
@@ -122,10 +108,10 @@ def _posed(plan: Plan, build: Build, root_xy: Float[np.ndarray, "T 2"]) -> Motio
         place = place + turn.apply(build.offset(joint))
         turns[joint] = Rotation.from_rotvec(share * plan.trunk)
         turn = turn * turns[joint]
-    chest = _Chest(upright, turn, place)
+    chest = Chest(upright, turn, place)
     turns |= _head(plan, chest)
     for side in SIDES:
-        turns |= _arm(plan.arms[side], build, side, chest)
+        turns |= posed_arm(plan.arms[side], build, side, chest)
     rotations = np.zeros((plan.n_frames, len(build.skeleton), 4))
     rotations[..., 0] = 1.0
     for name, rotation in turns.items():
@@ -147,7 +133,7 @@ def _lowering(
         allowed = np.sqrt(np.maximum((plan.stretch * build.leg) ** 2 - (leg[:, :2] ** 2).sum(-1), 0.0))
         need = np.maximum(need, leg[:, 2] - allowed)
     width = LOWERING_S * build.tempo * plan.fps
-    held = maximum_filter1d(need, 2 * round(1.5 * width) + 1, mode="nearest")
+    held = maximum_filter1d(need, 2 * round(LOWERING_REACH * width) + 1, mode="nearest")
     return smooth(held, LOWERING_S * build.tempo, plan.fps)
 
 
@@ -176,64 +162,10 @@ def _leg(
     }
 
 
-def _head(plan: Plan, chest: _Chest) -> dict[str, Rotation]:
+def _head(plan: Plan, chest: Chest) -> dict[str, Rotation]:
     looking = chest.upright * Rotation.from_rotvec(plan.gaze)
     against = clipped_softly((chest.turn.inv() * looking).as_rotvec() / HEAD_BOUNDS_RAD, 1.0) * HEAD_BOUNDS_RAD
     return {
         "Neck": Rotation.from_rotvec(NECK_SHARE * against),
         "Head": Rotation.from_rotvec((1 - NECK_SHARE) * against),
     }
-
-
-def _arm(arm: ArmTrack, build: Build, side: str, chest: _Chest) -> dict[str, Rotation]:
-    lift, forward, lower, swing, twist, elbow, pronation, wrist = (arm.angles * np.where(MIRRORED, SIGN[side], 1.0)).T
-    collar = Rotation.from_rotvec(np.stack([np.zeros_like(lift), -lift, -forward], axis=-1))
-    twist = twist + beyond(-swing, TWIST_FREE_RAD, TWIST_SOFT_RAD)
-    upper = _about(0, swing) * _about(1, lower) * _about(0, twist)
-    fore_axis = build.offset(f"{side}Hand") / np.linalg.norm(build.offset(f"{side}Hand")) * SIGN[side]
-    turned = Rotation.from_rotvec(pronation[:, None] * fore_axis)
-    fore, hand = _about(2, -elbow) * turned, _about(1, wrist)
-    if arm.held.any():
-        upper, fore, hand = _held(arm, build, side, chest=chest, collar=collar, free=(upper, fore, hand), turned=turned)
-    names = ("Shoulder", "Arm", "ForeArm", "Hand")
-    return {f"{side}{name}": turn for name, turn in zip(names, (collar, upper, fore, hand), strict=True)}
-
-
-def _held(
-    arm: ArmTrack,
-    build: Build,
-    side: str,
-    *,
-    chest: _Chest,
-    collar: Rotation,
-    free: tuple[Rotation, Rotation, Rotation],
-    turned: Rotation,
-) -> tuple[Rotation, Rotation, Rotation]:
-    """The arm with its wrist where it is held, and the hand turned as it is steered."""
-    base = chest.turn * collar
-    shoulder = chest.place + chest.turn.apply(build.offset(f"{side}Shoulder")) + base.apply(build.offset(f"{side}Arm"))
-    to_chest = arm.to_chest[:, None] > 0
-    reach = np.where(to_chest, chest.turn.apply(arm.wrist), arm.wrist - shoulder)
-    reach = np.where(arm.held[:, None] > 0, reach, chest.turn.apply(np.array([0.0, 0.0, -0.9 * build.arm])))
-    way = chest.turn.apply(ELBOW_WAY * [SIGN[side], 1.0, 1.0])
-    bones = (build.offset(f"{side}ForeArm"), build.offset(f"{side}Hand"))
-    whole, turn = arm_turns(reach, way, bones, SIGN[side])
-    bent = _about(2, turn)
-    upper = blended(free[0], base.inv() * whole, arm.held)
-    fore = blended(free[1], bent * turned, arm.held)
-    if not arm.steered.any():
-        return upper, fore, free[2]
-    axes = Rotation.from_matrix(np.where(to_chest[..., None], chest.turn.as_matrix(), chest.upright.as_matrix()))
-    twist, swing = _twist_first((whole * bent).inv() * axes * Rotation.from_rotvec(arm.hand))
-    return upper, blended(fore, bent * twist, arm.steered), blended(free[2], swing, arm.steered)
-
-
-def _about(axis: int, angle: Float[np.ndarray, "T"]) -> Rotation:
-    return Rotation.from_rotvec(angle[:, None] * np.eye(3)[axis])
-
-
-def _twist_first(turn: Rotation) -> tuple[Rotation, Rotation]:
-    """turn = twist * swing, the twist about x, the swing about an axis across it."""
-    q = turn.as_quat()
-    twist = Rotation.from_quat(q * [1.0, 0.0, 0.0, 1.0])
-    return twist, twist.inv() * turn

@@ -106,7 +106,7 @@ class Plan:
         return np.mean([place for place, _ in ends], axis=0), float(np.mean([yaw for _, yaw in ends]))
 
 
-def arm_pose(**degrees: float) -> Float[np.ndarray, "8"]:
+def arm_pose(**degrees: float | int) -> Float[np.ndarray, "8"]:
     """Angles of an arm, rad; those not named are 0."""
     unknown = set(degrees) - set(ARM_ANGLES)
     if unknown:
@@ -114,7 +114,7 @@ def arm_pose(**degrees: float) -> Float[np.ndarray, "8"]:
     return np.deg2rad([degrees.get(name, 0.0) for name in ARM_ANGLES])
 
 
-HANGING = arm_pose(lower=74.0, swing=-3.0, elbow=14.0, pronation=22.0, wrist=4.0)
+HANGING = arm_pose(lower=73.0, swing=-3.0, elbow=14.0, pronation=22.0, wrist=4.0)
 
 
 def resting_arm(line: Timeline) -> ArmTrack:

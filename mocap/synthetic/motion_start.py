@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.ndimage import maximum_filter1d
 from scipy.spatial.transform import Rotation
 
 from mocap.core.errors import InputError
@@ -17,7 +17,7 @@ from mocap.signal.resample_motion import poses_at
 from mocap.synthetic.contacts import sole_paths
 from mocap.synthetic.gait import joint_poses
 from mocap.synthetic.motion_build import SIDES, SIGN, TOES_OUT_RAD, Build, in_frame
-from mocap.synthetic.motion_curves import bump, ramp
+from mocap.synthetic.motion_curves import bump, ramp, smooth
 from mocap.synthetic.motion_gestures import at_ease
 from mocap.synthetic.motion_limbs import blended, unit
 from mocap.synthetic.motion_perform import balanced
@@ -30,9 +30,11 @@ START_S = 0.25
 FLAT_M = 0.015
 """Feet whose heels and balls are lower stand where they are; others step there from a stand at ease."""
 STEP_HEIGHT_M = 0.06
+STEPPING_STRETCH, STEPPING_S = 0.994, 0.06
+"""Longest leg, of a straight one, while stepping from the pose; the body is lowered for it that smoothly."""
 
 
-def with_start_pose(motion: Motion, pose: Literal["T", "A"] = "T", hold_s: float = 1.0, blend_s: float = 0.8) -> Motion:
+def with_start_pose(motion: Motion, pose: str = "T", hold_s: float = 1.0, blend_s: float = 0.8) -> Motion:
     """The motion after a pose held still for `hold_s`, blended into over `blend_s`; longer by both.
 
     Trunk and arms are those of the pose exactly, legs straight on feet that stand where the motion has them at first.
@@ -50,19 +52,21 @@ def with_start_pose(motion: Motion, pose: Literal["T", "A"] = "T", hold_s: float
     soft = blend_s if _is_moving(motion) else min(START_S, blend_s)
     rotations, root = poses_at(motion, _played(since, blend_s, soft))
     there = replace(motion, root_translation=root, local_rotations=rotations)
-    here = Motion(motion.skeleton, *(_held(a, n_frames) for a in (still.root_translation, still.local_rotations)), fps)
-    weight = ramp(since, 0.0, blend_s)
-    mixed = _mixed(here, there, weight)
+    here = replace(
+        motion,
+        root_translation=np.repeat(still.root_translation, n_frames, axis=0),
+        local_rotations=np.repeat(still.local_rotations, n_frames, axis=0),
+    )
+    mixed = _mixed(here, there, ramp(since, 0.0, blend_s))
     windows = ((0.0, 0.5), (0.5, 1.0)) if steps else ((0.0, 1.0), (0.0, 1.0))
+    feet = []
     for side, (start, end) in zip(SIDES, windows, strict=True):
         share = (since / blend_s - start) / (end - start)
-        lift = STEP_HEIGHT_M * bump(share) * steps
-        mixed = _footed(mixed, here, there, side, weight=ramp(share, 0.0, 1.0), lift=lift)
+        feet.append(_foot_between(here, there, side, ramp(share, 0.0, 1.0), STEP_HEIGHT_M * steps * bump(share)))
+    mixed = _within_reach(mixed, feet) if steps else mixed
+    for foot in feet:
+        mixed = _footed(mixed, foot)
     return mixed
-
-
-def _held(values: np.ndarray, n_frames: int) -> np.ndarray:
-    return np.repeat(values, n_frames, axis=0)
 
 
 def _played(since: Float[np.ndarray, "T"], blend_s: float, soft: float) -> Float[np.ndarray, "T"]:
@@ -146,29 +150,60 @@ def _mixed(here: Motion, there: Motion, weight: Float[np.ndarray, "T"]) -> Motio
     return replace(there, root_translation=root, local_rotations=rotations)
 
 
-def _footed(
-    mixed: Motion,
-    here: Motion,
-    there: Motion,
-    side: str,
-    *,
-    weight: Float[np.ndarray, "T"],
-    lift: Float[np.ndarray, "T"],
-) -> Motion:
-    """With the foot of one side between where both have it in the world, and the leg bent to fit."""
-    index = mixed.skeleton.index
-    hip, knee, foot, toe = (index(side + part) for part in ("UpLeg", "Leg", "Foot", "ToeBase"))
-    (world_a, joints_a), (world_b, joints_b), (world, joints) = (joint_poses(m) for m in (here, there, mixed))
+@dataclass(frozen=True, eq=False)
+class _Foot:
+    """Where a foot shall be: the ankle (T, 3) m, the sole's turn in the world, the toes' against the foot. weight: (T,)
+    how much it is the motion's own."""
+
+    side: str
+    weight: Float[np.ndarray, "T"]
+    ankle: Float[np.ndarray, "T 3"]
+    sole: Rotation
+    toes: Rotation
+
+
+def _foot_between(
+    here: Motion, there: Motion, side: str, weight: Float[np.ndarray, "T"], lift: Float[np.ndarray, "T"]
+) -> _Foot:
+    """Between where both motions have it in the world, and higher by `lift` m."""
+    foot, toe = (here.skeleton.index(side + part) for part in ("Foot", "ToeBase"))
+    (world_a, joints_a), (world_b, joints_b) = (joint_poses(motion) for motion in (here, there))
     ankle = joints_a[:, foot] + weight[:, None] * (joints_b[:, foot] - joints_a[:, foot])
     ankle[:, 2] += lift
     sole = blended(_rotation(world_a[:, foot]), _rotation(world_b[:, foot]), weight)
+    toes = blended(_rotation(here.local_rotations[:, toe]), _rotation(there.local_rotations[:, toe]), weight)
+    return _Foot(side, weight, ankle, sole, toes)
+
+
+def _within_reach(mixed: Motion, feet: list[_Foot]) -> Motion:
+    """The body lower, smoothly, where a leg would not reach its foot."""
+    _, joints = joint_poses(mixed)
+    need, own = np.zeros(mixed.n_frames), np.zeros(mixed.n_frames)
+    for foot in feet:
+        hip, knee, ankle = (joints[:, mixed.skeleton.index(foot.side + part)] for part in ("UpLeg", "Leg", "Foot"))
+        leg = STEPPING_STRETCH * (np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1))
+        apart = hip - foot.ankle
+        allowed = np.sqrt(np.maximum(leg**2 - (apart[:, :2] ** 2).sum(axis=-1), 0.0))
+        need = np.maximum(need, apart[:, 2] - allowed)
+        own = np.maximum(own, 1 - foot.weight)
+    width = STEPPING_S * mixed.fps
+    need = np.where(own > 0, need, 0.0)
+    drop = smooth(maximum_filter1d(need, 2 * round(width) + 1, mode="nearest"), STEPPING_S, mixed.fps)
+    return replace(mixed, root_translation=mixed.root_translation - drop[:, None] * [0.0, 0.0, 1.0])
+
+
+def _footed(mixed: Motion, goal: _Foot) -> Motion:
+    """With a foot where it shall be, and the leg bent to fit; nothing changes where it is there."""
+    index = mixed.skeleton.index
+    hip, knee, foot, toe = (index(goal.side + part) for part in ("UpLeg", "Leg", "Foot", "ToeBase"))
+    world, joints = joint_poses(mixed)
     thigh, shin = _rotation(world[:, hip]), _rotation(world[:, knee])
     first, second = joints[:, knee] - joints[:, hip], joints[:, foot] - joints[:, knee]
-    front = (1 - weight)[:, None] * thigh.apply([0.0, -0.02, 0.0])
-    new_first, new_second = _two_bones(ankle - joints[:, hip], first, second, front)
+    front = (1 - goal.weight)[:, None] * thigh.apply([0.0, -0.02, 0.0])
+    new_first, new_second = _two_bones(goal.ankle - joints[:, hip], first, second, front)
     thigh, shin = _arc(first, new_first) * thigh, _arc(second, new_second) * shin
-    toes = blended(*(_rotation(m.local_rotations[:, toe]) for m in (here, there)), weight)
-    turns = {hip: _rotation(world[:, 0]).inv() * thigh, knee: thigh.inv() * shin, foot: shin.inv() * sole, toe: toes}
+    pelvis = _rotation(world[:, 0])
+    turns = {hip: pelvis.inv() * thigh, knee: thigh.inv() * shin, foot: shin.inv() * goal.sole, toe: goal.toes}
     rotations = np.array(mixed.local_rotations)
     for joint, turn in turns.items():
         rotations[:, joint] = turn.as_quat()[:, [3, 0, 1, 2]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -77,8 +77,8 @@ def stepping(build: Build, line: Timeline, steps: Sequence[Step]) -> Plan:
     )
 
 
-WALKING_STRETCH, STANDING_LIMIT = 0.991, 0.9988
-"""A stepping knee stays bent by 15 degrees, a standing one by 5.6: nearer to straight it has no bounded speed."""
+WALKING_STRETCH, STANDING_LIMIT = 0.994, 0.9988
+"""A stepping knee stays bent by 12.5 degrees, a standing one by 5.6: nearer to straight it has no bounded speed."""
 MOVING_BLEND_S = 0.3
 
 
@@ -155,11 +155,42 @@ def foot_track(
         yaw += swung * (step.yaw - before_yaw)
         offset += bump(share)[:, None] * [*step.by, step.clearance]
         before, before_yaw = np.array(step.place), step.yaw
-        straight += _straight_toes(share, on_heel=step.strike < 0)
+        straight += _straight_toes(share, on_heel=bool(step.strike < 0))
         if step.strike < 0:
             _land_on_heel(line, step, pitch, on_ball)
     toe = -np.maximum(pitch, 0.0) * (1 - straight)
-    return FootTrack(place, yaw, pitch, on_ball, toe, offset, load)
+    track = FootTrack(place, yaw, pitch, on_ball, toe, offset, load)
+    return replace(track, offset=offset + _cleared(build, line, side, steps, track))
+
+
+def _cleared(
+    build: Build, line: Timeline, side: str, steps: Sequence[Step], track: FootTrack
+) -> Float[np.ndarray, "T 3"]:
+    """What swings have to be higher for the lowest point of the sole to stay above the floor."""
+    lowest, more = sole_heights(build, side, track).min(axis=-1), line.zeros(3)
+    for step in steps:
+        share = (line.time - step.lift_s) / (step.land_s - step.lift_s)
+        inside = (share > 0.08) & (share < 0.92)
+        need = np.max(-lowest[inside] / bump(share[inside]), initial=0.0)
+        more[:, 2] += 1.05 * need * bump(share)
+    return more
+
+
+def sole_heights(build: Build, side: str, foot: FootTrack) -> Float[np.ndarray, "T 3"]:
+    """Of heel, ball and toe tip over the floor, m."""
+    ball, heel = build.ball(side), build.heel(side)
+    ankle = ankle_path(build, side, foot)[:, 2]
+    joint = ankle + np.sin(foot.pitch) * ball[1] + np.cos(foot.pitch) * ball[2]
+    down, tip = build.ankle_height + ball[2], np.nan_to_num(build.skeleton.tips[build.skeleton.index(f"{side}ToeBase")])
+    turned = foot.pitch + foot.toe
+    return np.stack(
+        [
+            ankle + np.sin(foot.pitch) * heel[1] + np.cos(foot.pitch) * heel[2],
+            joint - np.cos(turned) * down,
+            joint + np.sin(turned) * tip[1] - np.cos(turned) * down,
+        ],
+        axis=-1,
+    )
 
 
 def _pitch_knots(steps: Sequence[Step]) -> list[tuple[float, ...]]:

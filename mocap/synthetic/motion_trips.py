@@ -11,19 +11,18 @@ from mocap.synthetic.motion_gestures import reach
 from mocap.synthetic.motion_joining import joined
 from mocap.synthetic.motion_plan import Occasion, Plan, Timeline
 from mocap.synthetic.motion_steps import stepping
-from mocap.synthetic.motion_walking import Gait, Path, circle, there_and_back, walk_steps, with_gait
+from mocap.synthetic.motion_walking import TURN_PER_STEP_RAD, Gait, Path, circle, there_and_back, walk_steps, with_gait
 
-CIRCLE_RADIUS_M = (0.72, 0.92)
+CIRCLE_RADIUS_M = (0.70, 0.88)
 """Of the body's way, within a circle of 1.5 to 2 m."""
 LONGEST_LINE_M, SHORTEST_LINE_M = 2.8, 0.9
-START_S = 0.55
 STOP_S = 1.1
+UNDER_WAY_S = 1.8
+"""What starting takes of the time for a line, and the rest of the last step."""
 
 
 def _walk(build: Build, occasion: Occasion, path: Path, gait: Gait, rng: np.random.Generator) -> Plan:
-    steps = walk_steps(
-        build, path, gait, rng, seconds=occasion.seconds - STOP_S * occasion.ends, start_s=START_S, ends=occasion.ends
-    )
+    steps = walk_steps(build, path, gait, rng, seconds=occasion.seconds - STOP_S * occasion.ends, ends=occasion.ends)
     line = Timeline.lasting(max(occasion.seconds * (not occasion.ends), steps[-1].land_s + STOP_S), occasion.fps)
     return with_gait(stepping(build, line, steps), build, rng)
 
@@ -40,8 +39,8 @@ def walk_line(build: Build, occasion: Occasion, rng: np.random.Generator) -> Pla
     """Straight on, round, straight back, and so on; as far as lets the person be back in time."""
     gait, bend = Gait.drawn(build, rng), 0.24 * build.size
     pace = gait.step / gait.period_s
-    turning_s = np.pi * bend / (0.45 * pace)
-    far = float(np.clip((occasion.seconds - 1.6 - turning_s) * pace / 2, SHORTEST_LINE_M, LONGEST_LINE_M))
+    turning_s = (np.pi / TURN_PER_STEP_RAD + 1) * gait.period_s
+    far = float(np.clip((occasion.seconds - UNDER_WAY_S - turning_s) * pace / 2, SHORTEST_LINE_M, LONGEST_LINE_M))
     left = bool(rng.random() < 0.5)
     plan = _walk(build, occasion, there_and_back(far, bend, left=left), gait, rng)
     return replace(plan, anchor=np.array([bend if left else -bend, -far / 2]))

@@ -16,8 +16,8 @@ from mocap.synthetic.motion_steps import Step, stepping
 OTHER = {"Left": "Right", "Right": "Left"}
 SWINGING_PART = 0.75
 """Of the time from one landing to the next; both feet are on the floor for the rest (24 to 30 % of a stride)."""
-TURN_PER_STEP_RAD = np.deg2rad(42.0)
-FIRST_STEP = 0.7
+TURN_PER_STEP_RAD = np.deg2rad(48.0)
+FIRST_STEP, START_S = 0.7, 0.55
 FORWARD_BACK = (np.deg2rad(18.0), np.deg2rad(13.0))
 """Arm swing, forward and back, for steps of 0.7 of the leg."""
 SMOOTHING_S = 0.07
@@ -75,11 +75,11 @@ def there_and_back(length: float, bend_radius: float, *, left: bool) -> Path:
 
 
 def walk_steps(
-    build: Build, path: Path, gait: Gait, rng: np.random.Generator, *, seconds: float, start_s: float, ends: bool
+    build: Build, path: Path, gait: Gait, rng: np.random.Generator, *, seconds: float, ends: bool
 ) -> list[Step]:
     """Steps along a path from standing at its beginning; with `ends`, both feet come together before `seconds`."""
     side = SIDES[rng.integers(2)]
-    land = start_s + 1.1 * gait.period_s
+    land = START_S + 1.1 * gait.period_s
     reserve = 1.5 * gait.period_s if ends else -2 * gait.period_s
     at, steps = {"Left": 0.0, "Right": 0.0}, []
     while not steps or land + reserve < seconds:
@@ -93,7 +93,8 @@ def walk_steps(
         side = OTHER[side]
     if ends:
         last = at[OTHER[side]]
-        steps.append(_step(build, path, gait, _Landing(side, last, last - at[side], land, build.half_stance)))
+        closing = _step(build, path, gait, _Landing(side, last, last - at[side], land, build.half_stance))
+        steps.append(replace(closing, off=0.45, strike=-0.12, lift_s=closing.lift_s - 0.05 * gait.period_s))
     return steps
 
 
