@@ -17,7 +17,7 @@ Every figure says over how many points it was taken (`Distribution.n`) and how m
 | `rig_metrics` | a calibrated rig against the true one |
 | `sync_metrics` | clocks of cameras |
 | `protocols` | published protocols by name: Human3.6M, CMU Panoptic, Shelf, Campus, MPI-INF-3DHP |
-| `take` | a processed take, stage by stage; its parts are `evaluate_truth`, `_points`, `_pictures`, `_feet`, `_motions` |
+| `take` | a processed take, stage by stage; parts of it are in `evaluate_*` |
 | `files` | points, rigs and clocks from files |
 | `report`, `plots`, `overlay` | tables, PNGs, worst frames over the views |
 """

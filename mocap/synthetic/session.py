@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +141,8 @@ def _film(plan: _Plan, workers: int, progress: Progress | None) -> tuple[list[Se
         )
         for number, (camera, clock) in enumerate(zip(plan.rig, plan.clocks, strict=True))
     ]
-    clips = calibration_shots(config, plan.rig, plan.root / "calibration", filming)
+    waving = replace(filming, video=config.calibration.video)
+    clips = calibration_shots(config, plan.rig, plan.root / "calibration", waving)
     shots = [*takes, *(shot for clip in clips for shot in clip.shots)]
     seen = film(stage, shots, workers=workers, progress=progress)
     for clip in clips:

@@ -57,12 +57,13 @@ class BoardConfig(Config):
 
 
 class CalibrationClipsConfig(Config):
-    """Clips of a waved board; 0 seconds leaves a kind out."""
+    """Clips of a waved board; 0 seconds leaves a kind out. video: boards are large and plain, and bear compression."""
 
     intrinsics_s: float = Field(default=10.0, ge=0)
     extrinsics_s: float = Field(default=30.0, ge=0)
     floor_s: float = Field(default=1.0, ge=0)
     fps: float = Field(default=8.0, gt=0)
+    video: VideoWriterConfig = VideoWriterConfig(crf=27, preset="fast", threads=1)
 
 
 class LookConfig(Config):
