@@ -188,14 +188,18 @@ def pick_up(build: Build, occasion: Occasion, rng: np.random.Generator) -> Plan:
         hand = pulse(time, start + 0.08 * each, 0.28 * each, 0.06 * each, 0.3 * each)
         carried = pulse(time, start + 0.46 * each, 0.26 * each, 0.06 * each, 0.22 * each)
         plan = replace(plan, drop=plan.drop + 0.36 * build.leg * down)
-        plan = leaned(plan, down, pelvis=62.0, trunk=44.0, gaze=45.0)
+        plan = leaned(plan, down, pelvis=54.0, trunk=36.0, gaze=42.0)
         arm = plan.arms[side]
         angles = toward(arm.angles, hand, arm_pose(forward=12.0, lower=78.0, swing=-60.0, elbow=10.0))
         angles = toward(angles, carried, arm_pose(lower=70.0, swing=-24.0, elbow=82.0, pronation=-10.0))
         arm = replace(arm, angles=angles, held=arm.held + hand, wrist=np.tile(target, (len(time), 1)))
         knee = replace(
             plan.arms[other],
-            angles=toward(plan.arms[other].angles, down, arm_pose(forward=6.0, lower=76.0, swing=-62.0, elbow=30.0)),
+            angles=toward(
+                plan.arms[other].angles,
+                down,
+                arm_pose(forward=6.0, lower=72.0, swing=-58.0, elbow=78.0, pronation=40.0),
+            ),
         )
         plan = with_arms(plan, **{side: arm, other: knee})
     return plan

@@ -13,7 +13,7 @@ from mocap.synthetic.capsules import place_parts
 from mocap.synthetic.contacts import foot_contacts, sole_paths
 from mocap.synthetic.gait import joint_poses
 from mocap.synthetic.motion_build import Build
-from mocap.synthetic.posing import joint_transforms
+from mocap.synthetic.posing import joint_transforms, rest_joints
 from mocap.synthetic.retarget_report import outside_limits
 
 EDGE_S = 0.025
@@ -52,7 +52,7 @@ class Figures:
     """sinking, floating: mm, of the lowest point of the soles (floating: not while flying). slide: cm/s, largest of a
     point in contact, but for the first and last EDGE_S; edge: there too. turning: rad/s², largest of a joint, by the
     size of the legs; root: m/s². limits: degrees beyond. arms, legs: mm that lower arms are clear of trunk and
-    thighs, and that the legs are apart, by size."""
+    thighs, and that the legs are apart, by size. hands: mm that finger tips stay over the floor."""
 
     sinking: float
     floating: float
@@ -63,6 +63,7 @@ class Figures:
     limits: float
     arms: float
     legs: float
+    hands: float
 
 
 def figures(motion) -> Figures:
@@ -81,6 +82,7 @@ def figures(motion) -> Figures:
         limits=max(outside_limits(motion).values(), default=0.0),
         arms=1e3 * arm_clearance(motion) / size,
         legs=1e3 * leg_clearance(motion) / size,
+        hands=1e3 * hand_height(motion),
     )
 
 
@@ -117,6 +119,15 @@ def leg_clearance(motion):
         knee, ankle = (joints[:, motion.skeleton.index(side + part)] for part in ("Leg", "Foot"))
         lines.append(knee[:, None] + np.linspace(0, 1, 8)[:, None] * (ankle - knee)[:, None])
     return float(np.linalg.norm(lines[0][:, :, None] - lines[1][:, None], axis=-1).min())
+
+
+def hand_height(motion):
+    """Of the lowest finger tip over the floor, m."""
+    world = joint_transforms(motion)
+    rest = rest_joints(motion.skeleton)
+    hands = [motion.skeleton.index(f"{side}Hand") for side in ("Left", "Right")]
+    tips = np.stack([rest[hand] + motion.skeleton.tips[hand] for hand in hands])
+    return float((np.einsum("thab,hb->tha", world[:, hands, :, :3], tips) + world[:, hands, :, 3])[..., 2].min())
 
 
 def arm_clearance(motion):

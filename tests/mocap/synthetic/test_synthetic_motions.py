@@ -36,6 +36,7 @@ def check(kind, seen):
     # Half the thickness of a forearm (38 mm); shins (52 mm) and half of what feet are wider.
     assert seen.arms > 35.0
     assert seen.legs > 60.0
+    assert seen.hands > 0.0
 
 
 @pytest.mark.parametrize("kind", MOTIONS)
@@ -53,7 +54,7 @@ def test_all_sizes_of_people_move_like_people(kind, capsys):
             seen = figures(made(kind, name, seed=seed, seconds=6.0))
             check(kind, seen)
             for key, value in vars(seen).items():
-                least = key in ("arms", "legs")
+                least = key in ("arms", "legs", "hands")
                 worst[key] = (min if least else max)(value, worst.get(key, value))
     with capsys.disabled():
         print(f"\n{kind:15s}" + " ".join(f"{key} {value:6.1f}" for key, value in worst.items()), end="")
