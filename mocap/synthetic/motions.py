@@ -78,17 +78,21 @@ def sequence(
 ) -> Motion:
     """Several kinds one after the other, each from where the one before ended, standing in between.
 
-    seconds: shared out by how long each kind usually takes; what does not fit is cut off at the end. By default every
-    kind takes its usual time.
+    seconds: shared out by how long each kind usually takes; the last has what is left, and is cut off there. By default
+    every kind takes its usual time.
     """
     if not kinds:
         raise InputError("a sequence of no motions", remedy=f"Name some of {', '.join(MOTIONS)}.")
     build = Build(skeleton)
     usual = [_act(kind)[1] for kind in kinds]
     share = 1.0 if seconds is None else seconds / sum(usual)
-    plans = []
-    for kind, each in zip(kinds, usual, strict=True):
-        plans.append(_act(kind)[0](build, Occasion(each * share, fps, ends=True), rng))
+    plans: list[Plan] = []
+    for number, (kind, each) in enumerate(zip(kinds, usual, strict=True)):
+        occasion = Occasion(each * share, fps)
+        if seconds is not None and number == len(kinds) - 1:
+            left = seconds - sum(plan.n_frames for plan in plans) / fps
+            occasion = Occasion(max(left, 1 / fps), fps, ends=False)
+        plans.append(_act(kind)[0](build, occasion, rng))
     plan = joined(plans, build)
     places = np.concatenate([plan.feet[side].place for side in SIDES])
     middle = (places.min(axis=0) + places.max(axis=0)) / 2

@@ -127,7 +127,8 @@ def hand_height(motion):
     rest = rest_joints(motion.skeleton)
     hands = [motion.skeleton.index(f"{side}Hand") for side in ("Left", "Right")]
     tips = np.stack([rest[hand] + motion.skeleton.tips[hand] for hand in hands])
-    return float((np.einsum("thab,hb->tha", world[:, hands, :, :3], tips) + world[:, hands, :, 3])[..., 2].min())
+    height = np.einsum("thj,hj->th", world[:, hands, 2, :3], tips) + world[:, hands, 2, 3]
+    return float(height.min())
 
 
 def arm_clearance(motion):

@@ -164,6 +164,14 @@ def test_a_sequence_goes_on_where_it_was():
     assert short.n_frames == 210
 
 
+def test_the_last_of_a_sequence_goes_on_until_the_end():
+    motion = sequence(("clap", "walk_circle"), SUBJECTS["neutral"], seconds=6.0, fps=FPS, rng=np.random.default_rng(2))
+    check("walk_circle", figures(motion))
+    assert len(clap_times(motion)) >= 1
+    last = np.linalg.norm(np.diff(motion.root_translation[-30:, :2], axis=0), axis=1) * FPS
+    assert last.min() > 0.4
+
+
 def test_wrong_names_are_told_with_the_right_ones():
     with pytest.raises(InputError, match=r"no motion 'fly'.*There are walk_circle, .*jump"):
         made("fly")
