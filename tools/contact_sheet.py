@@ -25,7 +25,7 @@ from mocap.synthetic.synth_config import SynthConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SHEET = ROOT / "docs" / "contact_sheet.png"
-TILE = (480, 270)
+TILE = (400, 225)
 COLUMNS = 3
 
 SCENES: tuple[tuple[int, float, tuple[str, ...]], ...] = (
