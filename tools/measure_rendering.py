@@ -1,8 +1,8 @@
 """Rendered 1280×720 views a second: `python tools/measure_rendering.py [CONFIG] [--seconds S] [--jobs N]`.
 
-Films the take of a configuration (default `configs/synth/one_person.toml`) with as many cameras as processes, and prints
-the rate while all of them render, with posing, visibility, sensor and H.264, and the rate with everything:
-bodies, clothes, the start of the processes, and every camera's empty room.
+Films the take of a configuration (default `configs/synth/one_person.toml`) with as many cameras as processes. Prints the
+rate while all of them render, with posing, visibility, sensor and H.264, and the rate with everything: bodies, clothes,
+the start of the processes, and every camera's empty room.
 """
 
 from __future__ import annotations
