@@ -1,6 +1,6 @@
 """Rendered 1280×720 views a second: `python tools/measure_rendering.py [CONFIG] [--seconds S] [--jobs N]`.
 
-Films the take of a configuration (default `configs/synth/one_person.toml`) with as many cameras as processes. Prints the
+Films the take of a configuration (default `configs/synth/one_person.toml`) with a camera for each process. Prints the
 rate while all of them render, with posing, visibility, sensor and H.264, and the rate with everything: bodies, clothes,
 the start of the processes, and every camera's empty room.
 """
