@@ -23,12 +23,12 @@ A session as if recorded: videos of people in a room, clips of a waved ChArUco b
 
   mocap synth squats --motion stand+squat+jump --start-pose T --layout corners --set rig.lens=mixed
 
-  mocap synth from_file --motion 02_01.amc        (the skeleton's .asf lies beside it)
+  mocap synth from_file --motion 02_01.amc
 
   mocap synth numbers --keypoints-only --detector hard --seconds 60
 
 Motions: stand, walk_circle, walk_line, walk_and_reach, reach, squat, jump, wave, clap and more (a wrong name lists
-them), or a BVH or AMC file. Everything else: [bold]--config[/] FILE and [bold]--set[/] KEY=VALUE, see
+them), or a BVH or AMC file (its ASF lies beside it). Everything else: [bold]--config[/] FILE and [bold]--set[/] KEY=VALUE, see
 configs/synth/. Needs the extra [bold]synth[/].
 """
 

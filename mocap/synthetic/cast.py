@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mocap.core.errors import ConfigError, InputError
+from mocap.core.errors import ConfigError
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
 from mocap.core.truth import PersonTruth
@@ -103,11 +103,4 @@ def _motion(
 def _from_file(person: PersonConfig, skeleton: SkeletonDefinition, seconds: float, folder: Path) -> Motion:
     path = folder / person.motion
     asf = folder / person.asf if person.asf else None
-    if path.suffix.lower() == ".amc" and asf is None:
-        beside = sorted(path.parent.glob("*.asf")) if path.parent.is_dir() else []
-        if len(beside) != 1:
-            raise InputError(
-                f"{len(beside)} .asf files lie beside it", where=path, remedy="Name the skeleton's file with `asf`."
-            )
-        asf = beside[0]
     return load_motion(path, skeleton, asf=asf, seconds=seconds, start_s=person.start_s)

@@ -73,8 +73,9 @@ def make_session(
 
     motions_from: folder that motion files are named from. overwrite: replace a folder that holds a session already.
     """
-    _make_room(root, overwrite=overwrite)
+    _check_place(root, overwrite=overwrite)
     plan = _plan(config, root, motions_from)
+    _clear(root)
     seen, n_pictures = _look(plan) if config.keypoints_only else _film(plan, workers, progress)
     _write_take(plan, _truth(plan, seen))
     _write_session(plan)
@@ -89,17 +90,22 @@ def make_session(
     )
 
 
-def _make_room(root: Path, *, overwrite: bool) -> None:
+def _check_place(root: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds anything, but for a synthetic session that shall be replaced."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        root.mkdir(parents=True, exist_ok=True)
         return
     ours = (root / "session.toml").is_file() and any(root.glob("takes/*/truth.npz"))
     if not overwrite or not ours:
         remedy = "Choose a new folder, or replace this session with --overwrite." if ours else "Choose a new folder."
         raise InputError("is not empty", where=root, remedy=remedy)
+
+
+def _clear(root: Path) -> None:
+    """The place for a new session: an older synthetic one goes only now that the new one is known to be possible."""
+    root.mkdir(parents=True, exist_ok=True)
     for part in ("takes", "calibration"):
         shutil.rmtree(root / part, ignore_errors=True)
-    (root / "session.toml").unlink()
+    (root / "session.toml").unlink(missing_ok=True)
 
 
 def _plan(config: SynthConfig, root: Path, motions_from: Path) -> _Plan:
