@@ -28,8 +28,8 @@ A session as if recorded: videos of people in a room, clips of a waved ChArUco b
   mocap synth numbers --keypoints-only --detector hard --seconds 60
 
 Motions: stand, walk_circle, walk_line, walk_and_reach, reach, squat, jump, wave, clap and more (a wrong name lists
-them), or a BVH or AMC file (its ASF lies beside it). Everything else: [bold]--config[/] FILE and [bold]--set[/] KEY=VALUE, see
-configs/synth/. Needs the extra [bold]synth[/].
+them), or a BVH or AMC file (its ASF lies beside it). Everything else: [bold]--config[/] FILE, see configs/synth/, and
+[bold]--set[/] KEY=VALUE. Needs the extra [bold]synth[/].
 """
 
 
