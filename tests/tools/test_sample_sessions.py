@@ -96,7 +96,7 @@ def test_the_configuration_and_the_seed_give_this_very_truth(name, tmp_path):
     assert kept.keypoint_names == again.keypoint_names
     # A micrometre: processors differ in the last digits, and skinning adds up some of them.
     np.testing.assert_allclose(
-        again.keypoints_m, kept.keypoints_m, atol=2e-6, err_msg=f"run {sys.executable} {sample.__file__}"
+        again.keypoints_m, kept.keypoints_m, atol=2e-6, err_msg="run tools/make_sample_session.py"
     )
     for old, new in zip(kept.views, again.views, strict=True):
         np.testing.assert_allclose(new.time_s, old.time_s, atol=1e-9)
