@@ -148,6 +148,7 @@ class _Pictures:
         if self._last is None or self._last[0] != frame:
             camera = self._camera_at(float(self._shot.clock.time_s[frame]))
             renderer = self._backgrounds.renderer(camera, self._shot.filming.render)
+            renderer.meet(self._moments.at_rest)
             rendered = renderer.render(self._moments.things(frame))
             image = self._sensor.develop(rendered.image, rendered.depth_m, frame)
             self._last = frame, image, self._moments.visibility(frame, camera)
@@ -177,6 +178,13 @@ class _Moments:
             follow_in_time(a.body.keypoints, a.body.keypoint_weights, m)
             for a, m in zip(self._actors, middle, strict=True)
         ]
+
+    @property
+    def at_rest(self) -> list[Thing]:
+        """The moving things where no take has any say: people in the T-pose, the board at the origin."""
+        people = [Thing(actor.look, actor.look.vertices) for actor in self._actors]
+        path = self._shot.board
+        return people if path is None else [*people, board_thing(path.board, np.eye(4), path.sheet)]
 
     def things(self, frame: int) -> list[list[Thing]]:
         """The moving things at each instant of a frame's exposure."""

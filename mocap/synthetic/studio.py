@@ -12,6 +12,9 @@ from contextlib import suppress
 from multiprocessing.queues import Queue
 from typing import Any
 
+import cv2
+
+from mocap.geometry.threads import one_thread
 from mocap.synthetic.shots import Backgrounds, Seen, Shot, Stage, shoot
 
 POLL_S = 0.2
@@ -67,7 +70,8 @@ def _film_here(stage: Stage, shots: Sequence[Shot], report: Callable[[int, int],
 
     backgrounds = Backgrounds(stage)
     order = [i for job in jobs_of(shots, 1) for i in job]
-    found = {i: shoot(stage, shots[i], backgrounds, tick) for i in order}
+    with one_thread():  # as in the processes: sums of several threads are rounded differently
+        found = {i: shoot(stage, shots[i], backgrounds, tick) for i in order}
     return [found[i] for i in range(len(shots))]
 
 
@@ -115,6 +119,7 @@ def _start(stage: Stage, ticks: Queue[int]) -> None:
     _stage, _backgrounds, _ticks = stage, Backgrounds(stage), ticks
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    cv2.setNumThreads(1)
 
 
 def _leave(number: int, _frame: object) -> None:

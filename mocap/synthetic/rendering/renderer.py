@@ -125,6 +125,11 @@ class Renderer:
             statics.lighting, (moving, statics.blockers), (moving, statics.solid), self.config.body_rays
         )
 
+    def meet(self, things: Sequence[Thing]) -> None:
+        """Learn moving things from one pose each, so that pictures do not depend on which of them came first."""
+        for thing in things:
+            self._topology(thing)
+
     def _topology(self, thing: Thing) -> Topology:
         key = id(thing.surface)  # kept alive by the Topology
         if key not in self._topologies:
