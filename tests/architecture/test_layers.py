@@ -1,7 +1,7 @@
 """An import may only point to the left:
 
 calibration → core → geometry | signal → io | models → synthetic → capture → stages
-→ pipeline | training | evaluation → cli
+→ pipeline | training | evaluation → calibrate → cli
 
 Modules that lie directly in `mocap` are the pipeline's.
 """
@@ -24,6 +24,7 @@ LAYERS = (
     {"mocap.capture"},
     {"mocap.stages"},
     {"mocap.pipeline", "mocap.training", "mocap.evaluation"},
+    {"mocap.calibrate"},
     {"mocap.cli"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
