@@ -1,0 +1,104 @@
+"""What a bundle adjustment is asked for, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from calibration.board_motion import BoardMotion
+from calibration.camera import Rig
+from calibration.errors import CalibrationError, UnknownCameraError
+
+POSE_NAMES = ("rx", "ry", "rz", "x", "y", "z")
+"""Numbers of a camera's pose: the rotation vector w of R = exp(w) R0 (rad, camera axes), the centre (m, world)."""
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """refine_intrinsics: whether lenses change; "auto" where a prior is given or the camera has views enough.
+
+    continuous: whether the board moves between pictures of one moment; "auto" where their times differ by more than
+    `synchronous_s`. time_offsets, line_time: whether each camera's clock, and the time between its picture's rows, are
+    estimated. cameras_fixed: only the board moves. shared: groups of cameras with one common lens. loss_px: where
+    residuals begin to count less while the solution is far; None takes it from the residuals. gate: multiple of the
+    noise beyond which a corner is an outlier. noise_px: what corners are known to be off by; None estimates it.
+    """
+
+    refine_intrinsics: Literal["auto"] | bool = "auto"
+    continuous: Literal["auto"] | bool = "auto"
+    time_offsets: bool = False
+    line_time: bool = False
+    cameras_fixed: bool = False
+    shared: tuple[tuple[str, ...], ...] = ()
+    loss_px: float | None = None
+    gate: float = 4.0
+    noise_px: float | None = None
+    max_iterations: int = 60
+    synchronous_s: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.gate < 2:
+            raise CalibrationError(
+                f"a gate of {self.gate:g} deviations throws good corners away", remedy="Take 3 or more."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class BundleResult:
+    """Cameras and board after the adjustment, in the world of the start.
+
+    residual_px: (N, 2) seen minus predicted, NaN where the board has no pose. weight: (N,) in [0, 1]. outlier: (N,),
+    corners that were not used. rms_px: of the length of the residuals of the others (2D, not per coordinate).
+    noise_px: estimated standard deviation of one coordinate. view_R, view_t: (V, 3, 3), (V, 3) m world_from_board when
+    each view was taken, NaN where unknown. covariance: (P, P) of `parameters`, pairs of camera and name (POSE_NAMES,
+    then the names of the lens, "offset" s and "line" s where estimated), in the gauge in which the rig as a whole
+    neither turns nor shifts (inner constraints), so that no camera is exact by decree.
+    """
+
+    rig: Rig
+    motion: BoardMotion
+    residual_px: Float[np.ndarray, "N 2"]
+    weight: Float[np.ndarray, "N"]
+    outlier: Bool[np.ndarray, "N"]
+    rms_px: float
+    noise_px: float
+    time_offset_s: Mapping[str, float]
+    line_time_s: Mapping[str, float]
+    iterations: int
+    converged: bool
+    seconds: float
+    parameters: tuple[tuple[str, str], ...]
+    covariance: Float[np.ndarray, "P P"]
+    view_R: Float[np.ndarray, "V 3 3"]
+    view_t: Float[np.ndarray, "V 3"]
+
+    @property
+    def inlier_share(self) -> float:
+        return float(1 - self.outlier.mean()) if len(self.outlier) else 0.0
+
+    def rows(self, camera: str, names: tuple[str, ...] = POSE_NAMES) -> list[int]:
+        """Where the numbers of a camera stand in the covariance."""
+        if camera not in self.rig.names:
+            raise UnknownCameraError(f"no camera {camera!r} was adjusted; there are {', '.join(self.rig.names)}")
+        return [self.parameters.index((camera, name)) for name in names if (camera, name) in self.parameters]
+
+    def covariance_of(self, camera: str, names: tuple[str, ...] = POSE_NAMES) -> Float[np.ndarray, "n n"]:
+        """The block of one camera; empty where nothing of it was estimated."""
+        rows = self.rows(camera, names)
+        return self.covariance[np.ix_(rows, rows)]
+
+    def position_std_m(self, camera: str) -> Float[np.ndarray, "3"]:
+        """Standard deviations of the camera's centre along the world's axes; zero where it was held."""
+        return _deviations(self.covariance_of(camera, POSE_NAMES[3:]), 3)
+
+    def rotation_std(self, camera: str) -> Float[np.ndarray, "3"]:
+        """Standard deviations of its rotation about its own axes, rad."""
+        return _deviations(self.covariance_of(camera, POSE_NAMES[:3]), 3)
+
+
+def _deviations(block: np.ndarray, count: int) -> np.ndarray:
+    return np.sqrt(np.diag(block)) if len(block) else np.zeros(count)
