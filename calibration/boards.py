@@ -9,7 +9,7 @@ corner 5 is (0.08, 0.08, 0).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,33 @@ CHARUCO = "charuco"
 MINIMUM_SQUARES = 3
 """A direction with two squares has one row of inner corners: they lie on a line and give no pose."""
 
-LENGTHS = ("square", "marker")
 UNITS = {"_m": 1.0, "_mm": 1000.0}
 SPELLINGS = {name.upper(): name for name in sorted(dir(cv2.aruco), reverse=True) if name.startswith("DICT_")}
 """Names of the dictionaries in capitals -> one of OpenCV's names."""
+
+
+@dataclass(frozen=True)
+class BoardFields:
+    """What the table of a kind of board holds.
+
+    kind: its `type`. counts: the key of [columns, rows]. lengths: names that are followed by _m or _mm. options:
+    further keys and their types, which may be absent. remedy: how the user finds `counts`.
+    """
+
+    kind: str
+    counts: str
+    lengths: tuple[str, ...]
+    options: Mapping[str, type]
+    remedy: str
+
+
+CHARUCO_FIELDS = BoardFields(
+    CHARUCO,
+    "squares",
+    ("square", "marker"),
+    {"dictionary": str, "legacy": bool, "inverted": bool},
+    "Count the squares of the print as it reads.",
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +73,9 @@ class CharucoBoard:
         object.__setattr__(self, "dictionary", self.dictionary.upper())
         object.__setattr__(self, "square_m", float(self.square_m))
         object.__setattr__(self, "marker_m", float(self.marker_m))
-        _check_squares(self.squares_x, self.squares_y)
+        check_squares(self.squares_x, self.squares_y)
         _check_lengths(self.square_m, self.marker_m)
-        available = _dictionary_size(self.dictionary)
+        available = dictionary_size(self.dictionary)
         if self.n_markers > available:
             raise CalibrationError(
                 f"{self.squares_x} x {self.squares_y} squares need {self.n_markers} markers, {self.dictionary} has "
@@ -99,7 +122,7 @@ class CharucoBoard:
     def opencv(self) -> cv2.aruco.CharucoBoard:
         """The board as OpenCV's detector wants it; `inverted` is nothing it knows: give it inverted pictures."""
         size = (self.squares_x, self.squares_y)
-        board = cv2.aruco.CharucoBoard(size, self.square_m, self.marker_m, _predefined(self.dictionary))
+        board = cv2.aruco.CharucoBoard(size, self.square_m, self.marker_m, predefined_dictionary(self.dictionary))
         board.setLegacyPattern(self.legacy)
         return board
 
@@ -118,7 +141,7 @@ class CharucoBoard:
         inverted; the last three may be absent. `where` names the table in error messages.
         """
         try:
-            return cls(**_read_table(table))
+            return cls(**read_fields(table, CHARUCO_FIELDS))
         except CalibrationError as error:
             raise CalibrationError(error.what, where=where, remedy=error.remedy) from None
 
@@ -135,7 +158,8 @@ class CharucoBoard:
         }
 
 
-def _check_squares(columns: int, rows: int) -> None:
+def check_squares(columns: int, rows: int) -> None:
+    """Refuse boards without inner corners in two directions."""
     if min(columns, rows) < MINIMUM_SQUARES:
         raise CalibrationError(
             f"{columns} x {rows} squares are too few",
@@ -153,48 +177,52 @@ def _check_lengths(square_m: float, marker_m: float) -> None:
         )
 
 
-def _dictionary_size(name: str) -> int:
+def dictionary_size(name: str) -> int:
+    """How many markers a dictionary holds; an unknown name lists the known ones."""
     if name not in SPELLINGS:
         raise CalibrationError(
             f"there is no dictionary {name!r}", where="[board]", remedy=f"There are {', '.join(sorted(SPELLINGS))}."
         )
-    return len(_predefined(name).bytesList)
+    return len(predefined_dictionary(name).bytesList)
 
 
-def _predefined(name: str) -> cv2.aruco.Dictionary:
+def predefined_dictionary(name: str) -> cv2.aruco.Dictionary:
+    """A dictionary by its name in capitals."""
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, SPELLINGS[name]))
 
 
-def _read_table(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of CharucoBoard."""
-    lengths = {name + unit: 1 / factor for name in LENGTHS for unit, factor in UNITS.items()}
-    known: dict[str, Any] = {"type": str, "squares": (list, tuple), "dictionary": str, "legacy": bool, "inverted": bool}
+def read_fields(table: Mapping[str, Any], fields: BoardFields) -> dict[str, Any]:
+    """Arguments of a board's class from its table: counts as <name>_x and <name>_y, lengths in metres."""
+    lengths = {name + unit for name in fields.lengths for unit in UNITS}
+    known: dict[str, Any] = {"type": str, fields.counts: (list, tuple), **fields.options}
     for key, value in table.items():
         if key not in known and key not in lengths:
             raise CalibrationError(
                 f"unknown key {key!r}", remedy=f"Known there: {', '.join(sorted([*known, *lengths]))}."
             )
-        if not isinstance(value, known.get(key, (int, float))) or (key in lengths and isinstance(value, bool)):
+        wanted = known.get(key, (int, float))
+        if not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool)):
             raise CalibrationError(f"{key} = {value!r} is not {_wanted(known.get(key, float))}")
-    if table.get("type", CHARUCO) != CHARUCO:
-        raise CalibrationError(f"boards of type {table['type']!r} are not known", remedy=f'Known: "{CHARUCO}".')
-    options = {f.name for f in fields(CharucoBoard)} & known.keys()
+    if table.get("type", CHARUCO) != fields.kind:
+        raise CalibrationError(f"boards of type {table['type']!r} are not known", remedy=f'Known: "{fields.kind}".')
     return (
-        _read_squares(table)
-        | {f"{name}_m": _read_length(table, name) for name in LENGTHS}
-        | {key: table[key] for key in options & table.keys()}
+        _read_counts(table, fields)
+        | {f"{name}_m": _read_length(table, name) for name in fields.lengths}
+        | {key: table[key] for key in fields.options if key in table}
     )
 
 
 def _wanted(kind: Any) -> str:
-    return {str: "a text in quotes", bool: "true or false", float: "a number"}.get(kind, "[columns, rows]")
+    names = {str: "a text in quotes", bool: "true or false", float: "a number", int: "a whole number"}
+    return names.get(kind, "[columns, rows]")
 
 
-def _read_squares(table: Mapping[str, Any]) -> dict[str, int]:
-    squares = table.get("squares")
-    if squares is None or len(squares) != 2 or not all(isinstance(n, int) for n in squares):
-        raise CalibrationError("has no squares = [columns, rows]", remedy="Count the squares of the print as it reads.")
-    return {"squares_x": squares[0], "squares_y": squares[1]}
+def _read_counts(table: Mapping[str, Any], fields: BoardFields) -> dict[str, int]:
+    name = fields.counts
+    counts = table.get(name)
+    if counts is None or len(counts) != 2 or not all(isinstance(n, int) for n in counts):
+        raise CalibrationError(f"has no {name} = [columns, rows]", remedy=fields.remedy)
+    return {f"{name}_x": counts[0], f"{name}_y": counts[1]}
 
 
 def _read_length(table: Mapping[str, Any], name: str) -> float:
