@@ -1,10 +1,12 @@
-"""caliscope's `point_data.csv` (its older name: `xy_*.csv`): the corners of a board that cameras saw.
+"""caliscope's `point_data.csv` (newer: `image_points.csv`): the corners of a board that cameras saw.
 
 One row a corner: `sync_index`, `cam_id` (older: `port`), `frame_index` (absent: the sync index), `frame_time` s (absent
-where another file holds it), `point_id`, `img_loc_x`, `img_loc_y` px, and the corner's place on the board in metres as
-`obj_loc_x`, `obj_loc_y`[, `obj_loc_z`] (older: `board_loc_*`). Cameras are called `cam_<number>`, as
-`calibration.formats` calls those of a caliscope rig. A sync index is a moment; pictures of one may be taken some
-milliseconds apart, which `frame_time` tells.
+where another file holds it), `keypoint_id` (older: `point_id`), `img_loc_x`, `img_loc_y` px, and the corner's place on
+the board in metres as `obj_loc_x`, `obj_loc_y`[, `obj_loc_z`] (older: `board_loc_*`). `object_id` (newer) must be 0:
+others are markers, or the back of a thick board, whose corners lie elsewhere than those of its front.
+
+Cameras are called `cam_<number>`, as `calibration.formats` calls those of a caliscope rig. A sync index is a moment;
+pictures of one may be taken some milliseconds apart, which `frame_time` tells.
 
 The file states no image sizes: they are taken from a `camera_array.toml` or `config.toml` beside it.
 """
@@ -27,6 +29,7 @@ from calibration.toml_cameras import is_camera
 
 SPELLINGS = {
     "cam_id": ("cam_id", "port"),
+    "point_id": ("keypoint_id", "point_id"),
     "obj_loc_x": ("obj_loc_x", "board_loc_x"),
     "obj_loc_y": ("obj_loc_y", "board_loc_y"),
     "obj_loc_z": ("obj_loc_z", "board_loc_z"),
@@ -34,7 +37,7 @@ SPELLINGS = {
 """Names that a column has had, the newest first."""
 
 WANTED = ("sync_index", "cam_id", "point_id", "img_loc_x", "img_loc_y", "obj_loc_x", "obj_loc_y")
-WHOLE = ("sync_index", "cam_id", "point_id", "frame_index")
+WHOLE = ("sync_index", "cam_id", "object_id", "point_id", "frame_index")
 CAMERA_FILES = ("camera_array.toml", "config.toml")
 
 BOARD_DECIMALS = 6
@@ -56,6 +59,7 @@ def read_point_data(
     first picture.
     """
     table = _Table.read(Path(path))
+    _check_one_board(table)
     order = np.lexsort((table["point_id"], table["cam_id"], table["sync_index"]))
     numbers, camera = np.unique(table["cam_id"][order], return_inverse=True)
     names = tuple(f"cam_{int(number)}" for number in numbers)
@@ -109,7 +113,7 @@ class _Table:
                 where=path,
                 remedy=f"Its columns are {', '.join(header) or 'none'}; caliscope's point_data.csv is expected.",
             )
-        known = {*wanted, "frame_index", "frame_time", "obj_loc_z"} & positions.keys()
+        known = {*wanted, "frame_index", "frame_time", "object_id", "obj_loc_z"} & positions.keys()
         body = [(number, row) for number, row in enumerate(rows[1:], 2) if row]
         columns = {name: np.array([_number(path, n, row, positions[name], name) for n, row in body]) for name in known}
         if not body:
@@ -129,6 +133,16 @@ def _number(path: Path, line: int, row: list[str], position: int, name: str) -> 
         kind = "whole number" if name in WHOLE else "finite number"
         raise CalibrationError(f"line {line}: {name} is {text!r}, not a {kind}", where=path)
     return value
+
+
+def _check_one_board(table: _Table) -> None:
+    others = np.unique(table.columns.get("object_id", np.zeros(1)))
+    if (others != 0).any():
+        raise CalibrationError(
+            f"holds several objects (object_id {', '.join(f'{one:g}' for one in others)})",
+            where=table.path,
+            remedy="Only the corners of one board (object_id 0) can be read: leave markers and thick backs out.",
+        )
 
 
 def _views(moment: Int[np.ndarray, "N"], camera: Int[np.ndarray, "N"]) -> tuple[np.ndarray, np.ndarray]:
