@@ -52,7 +52,8 @@ class CameraQuality:
     coverage: (8, 8) trusted corners by place in the picture, top left first; covered_share: of its cells with a
     corner. center_m (3,), axes (3, 3; rows: right, down and ahead) and position_covariance_m2 (3, 3): in the world.
     position_std_mm: RMS length of the error in place. Standard deviations are NaN where they are not known, and 0
-    where the number was given and kept. shared_moments: at which another camera saw the board too. time_offset_ms,
+    where the number was given and kept. ray_std_mm: how far (RMS) its rays pass by the points of the working volume that
+    it sees, because it is uncertain itself; the figure that joins place, direction and lens. shared_moments: at which another camera saw the board too. time_offset_ms,
     line_time_us: 0 unless they were solved for.
     """
 
@@ -74,6 +75,7 @@ class CameraQuality:
     position_covariance_m2: Float[np.ndarray, "3 3"]
     position_std_mm: float
     rotation_std_deg: float
+    ray_std_mm: float
     time_offset_ms: float
     line_time_us: float
 

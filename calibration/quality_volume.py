@@ -1,0 +1,170 @@
+"""Expected error of triangulated points over the working volume, from the uncertainty of the rig and of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from calibration.bundle_result import POSE_NAMES
+from calibration.camera import Camera, Rig
+from calibration.errors import CalibrationError
+from calibration.intrinsics_prior import intrinsics_from, parameter_names, parameters_of
+from calibration.quality_report import VolumeQuality
+
+MOST_POINTS = 4000
+FINEST_STEP_M = 0.1
+
+LARGEST_MM_PER_PX = 200.0
+"""Where one pixel moves a point by more, rays are all but parallel: nobody would use the point."""
+
+AROUND_BOARD_M = 0.5
+HEAD_M = 2.0
+"""A board is held in outstretched arms; who holds it, and who is captured later, takes up this much more."""
+
+STEP = 1e-6
+"""Of central differences, as a share of the parameter's size: their error is far below a covariance's."""
+
+
+def working_volume(
+    board: Float[np.ndarray, "N 3"], *, has_floor: bool
+) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """Lower and upper corner (m) of a box around places of the board, where a person has room: half a metre more on
+    every side; with a floor at z = 0 from there to above the head. One place in a hundred is taken for a mistake."""
+    low, high = np.quantile(board, [0.01, 0.99], axis=0) + np.array([[-AROUND_BOARD_M], [AROUND_BOARD_M]])
+    if has_floor:
+        low[2], high[2] = 0.0, max(HEAD_M, high[2])
+    return low, high
+
+
+def expected_errors(
+    rig: Rig,
+    parameters: Sequence[tuple[str, str]],
+    covariance: Float[np.ndarray, "P P"],
+    *,
+    low: Float[np.ndarray, "3"],
+    high: Float[np.ndarray, "3"],
+) -> VolumeQuality:
+    """First-order propagation on a grid between `low` and `high` (m, the rig's world).
+
+    parameters: (camera, name) by row of `covariance`, named as in `calibration.bundle_result`; clocks move no point. A
+    point is the least-squares one of all cameras that have it in their picture (Hartley & Zisserman 2004, 5.2): it
+    moves by (Σ JᵀJ)⁻¹ Σ Jᵀ δpx. What a lens is off by that was given and kept is not in the covariance, nor here.
+    """
+    if (high <= low).any():
+        raise CalibrationError("the working volume has no extent: its upper corner must lie above its lower one")
+    points, step = _grid(low, high)
+    derivatives = np.stack([_derivatives(camera, points)[..., 3:6] for camera in rig])
+    seen = np.stack([_in_picture(camera, points) for camera in rig])
+    by_point = np.where(seen[..., None, None], -derivatives, 0.0)  # moving a point undoes moving the camera
+    information = np.einsum("cgik,cgil->gkl", by_point, by_point)
+    solvable = (seen.sum(axis=0) >= 2) & (np.linalg.cond(information) < 1e12)
+    inverse = np.linalg.inv(np.where(solvable[:, None, None], information, np.eye(3)))
+    mm_per_px = 1e3 * np.sqrt(np.trace(inverse, axis1=1, axis2=2))
+    kept = solvable & (mm_per_px < LARGEST_MM_PER_PX)
+    gain = np.einsum("gkl,cgil->cgki", inverse[kept], by_point[:, kept])
+    calibration = _from_rig(rig, points[kept], gain, parameters, covariance)
+    return VolumeQuality(
+        low=low,
+        high=high,
+        step_m=step,
+        points=points[kept],
+        cameras=seen[:, kept].sum(axis=0),
+        calibration_mm=calibration,
+        mm_per_px=mm_per_px[kept],
+        seen_share=float(kept.mean()),
+        median_calibration_mm=_quantile(calibration, 0.5),
+        p95_calibration_mm=_quantile(calibration, 0.95),
+        median_mm_per_px=_quantile(mm_per_px[kept], 0.5),
+    )
+
+
+def ray_std_mm(
+    camera: Camera,
+    points: Float[np.ndarray, "G 3"],
+    parameters: Sequence[tuple[str, str]],
+    covariance: Float[np.ndarray, "P P"],
+) -> float:
+    """How far (RMS, mm) the rays of a camera pass by those of `points` that it has in its picture, because its own pose
+    and lens are uncertain; NaN where it sees none."""
+    points = points[_in_picture(camera, points)]
+    if not len(points):
+        return np.nan
+    rows, columns = _own(camera, parameters)
+    by_own = _derivatives(camera, points)[..., columns]
+    depth = camera.cam_from_world.apply(points)[:, 2]
+    focal = np.diag(camera.intrinsics.K)[:2]
+    variance_px = np.einsum("gip,pq,giq->gi", by_own, covariance[np.ix_(rows, rows)], by_own, optimize=True)
+    variance = (variance_px / focal**2).sum(axis=-1) * depth**2
+    return 1e3 * float(np.sqrt(np.maximum(variance, 0.0).mean()))
+
+
+def _from_rig(
+    rig: Rig,
+    points: Float[np.ndarray, "G 3"],
+    gain: Float[np.ndarray, "C G 3 2"],
+    parameters: Sequence[tuple[str, str]],
+    covariance: Float[np.ndarray, "P P"],
+) -> Float[np.ndarray, "G"]:
+    """RMS length (mm) of the error of points that comes from the rig's."""
+    spread = np.zeros((len(points), 3, len(parameters)))
+    for index, camera in enumerate(rig):
+        rows, columns = _own(camera, parameters)
+        spread[..., rows] = gain[index] @ _derivatives(camera, points)[..., columns]
+    mixed = (spread.reshape(-1, len(parameters)) @ covariance).reshape(spread.shape)
+    return 1e3 * np.sqrt(np.maximum((mixed * spread).sum(axis=(1, 2)), 0.0))
+
+
+def _own(camera: Camera, parameters: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """Rows of the covariance that move pixels of a camera, and the columns of `_derivatives` they belong to."""
+    names = (*POSE_NAMES, *parameter_names(camera.intrinsics))
+    known = [(row, name) for row, (owner, name) in enumerate(parameters) if owner == camera.name and name in names]
+    return [row for row, _ in known], [names.index(name) for _, name in known]
+
+
+def _derivatives(camera: Camera, points: Float[np.ndarray, "G 3"]) -> Float[np.ndarray, "G 2 Q"]:
+    """Pixels by rotation, centre and lens parameters; zero where the camera does not image the point."""
+    intrinsics, there = camera.intrinsics, camera.cam_from_world.apply(points)
+    size = np.linalg.norm(there, axis=-1, keepdims=True)[..., None] * STEP
+    shifts = np.eye(3) * size
+    ahead, behind = (intrinsics.project(there[:, None] + sign * shifts) for sign in (1, -1))
+    by_place = np.swapaxes(ahead - behind, 1, 2) / (2 * size)
+    x, y, z = there.T
+    zero = np.zeros_like(x)
+    by_turn = np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(-1, 3, 3)
+    parts = [by_place @ by_turn, -by_place @ camera.cam_from_world.R, _by_lens(camera, there)]
+    return np.nan_to_num(np.concatenate(parts, axis=-1))
+
+
+def _by_lens(camera: Camera, there: Float[np.ndarray, "G 3"]) -> Float[np.ndarray, "G 2 L"]:
+    intrinsics = camera.intrinsics
+    numbers = parameters_of(intrinsics)
+    columns = []
+    for index, number in enumerate(numbers):
+        step = np.zeros_like(numbers)
+        step[index] = STEP * max(abs(number), 1.0)
+        ahead, behind = (
+            intrinsics_from(numbers + sign * step, intrinsics.image_size, intrinsics.lens).project(there)
+            for sign in (1, -1)
+        )
+        columns.append((ahead - behind) / (2 * step[index]))
+    return np.stack(columns, axis=-1)
+
+
+def _in_picture(camera: Camera, points: Float[np.ndarray, "G 3"]) -> Bool[np.ndarray, "G"]:
+    px = np.nan_to_num(camera.project(points), nan=-1e9)
+    return np.asarray(((px >= -0.5) & (px < np.array(camera.intrinsics.image_size) - 0.5)).all(axis=-1))
+
+
+def _grid(low: Float[np.ndarray, "3"], high: Float[np.ndarray, "3"]) -> tuple[Float[np.ndarray, "G 3"], float]:
+    """Middles of cubes that fill the box, at most MOST_POINTS or thereabouts; the step in m."""
+    extent = high - low
+    step = max(FINEST_STEP_M, float(np.cbrt(extent.prod() / MOST_POINTS)))
+    counts = np.maximum(1, np.round(extent / step)).astype(int)
+    axes = [low[i] + (np.arange(n) + 0.5) * extent[i] / n for i, n in enumerate(counts)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3), step
+
+
+def _quantile(values: Float[np.ndarray, "G"], share: float) -> float:
+    return float(np.quantile(values, share)) if len(values) else np.nan
