@@ -12,7 +12,8 @@ import re
 from pathlib import Path
 
 from calibration.camera import Rig
-from calibration.file_fields import Capacity, Document, write_text
+from calibration.file_fields import Document, write_text
+from calibration.formats.capacity import Capacity
 from calibration.rig_file import camera_headers, read_flat_toml
 from calibration.toml_cameras import camera_entries, is_camera, toml_text
 

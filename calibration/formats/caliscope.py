@@ -18,7 +18,6 @@ from calibration.camera import Camera, Rig
 from calibration.errors import CalibrationError
 from calibration.file_fields import (
     CameraFields,
-    Capacity,
     Document,
     Known,
     check_extent,
@@ -26,6 +25,7 @@ from calibration.file_fields import (
     rig_of,
     write_text,
 )
+from calibration.formats.capacity import Capacity
 from calibration.toml_cameras import Value, camera_entries, is_camera, read_camera, toml_text
 
 CAPACITY = Capacity("caliscope")

@@ -16,7 +16,6 @@ from calibration.camera import Camera, Intrinsics, Rig, whole_pixels
 from calibration.errors import CalibrationError
 from calibration.file_fields import (
     CameraFields,
-    Capacity,
     Document,
     Known,
     check_extent,
@@ -24,6 +23,7 @@ from calibration.file_fields import (
     rig_of,
     write_text,
 )
+from calibration.formats.capacity import Capacity
 from calibration.formats.storage import read_storage, storage_text
 from calibration.transforms import RigidTransform
 

@@ -18,7 +18,6 @@ from calibration.camera import Camera, Intrinsics, Rig, whole_pixels
 from calibration.errors import CalibrationError
 from calibration.file_fields import (
     CameraFields,
-    Capacity,
     Document,
     Known,
     check_extent,
@@ -26,6 +25,7 @@ from calibration.file_fields import (
     rig_of,
     write_text,
 )
+from calibration.formats.capacity import Capacity
 from calibration.formats.storage import is_storage, read_storage, storage_text
 from calibration.lenses import Lens
 from calibration.transforms import RigidTransform

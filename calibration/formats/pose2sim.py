@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration.camera import Rig
-from calibration.file_fields import Capacity, Document, write_text
+from calibration.file_fields import Document, write_text
+from calibration.formats.capacity import Capacity
 from calibration.rig_file import read_flat_toml
 from calibration.toml_cameras import Value, camera_entries, is_camera, toml_key, toml_text
 

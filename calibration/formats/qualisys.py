@@ -26,7 +26,8 @@ import numpy as np
 
 from calibration.camera import Camera, Intrinsics, Rig, whole_pixels
 from calibration.errors import CalibrationError
-from calibration.file_fields import CameraFields, Capacity, Document, Known, metres_per_unit, rig_of, write_text
+from calibration.file_fields import CameraFields, Document, Known, metres_per_unit, rig_of, write_text
+from calibration.formats.capacity import Capacity
 from calibration.transforms import RigidTransform
 
 SUBPIXELS = 64.0

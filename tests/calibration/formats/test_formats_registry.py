@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -109,8 +110,11 @@ def test_what_a_format_cannot_hold_is_refused_not_dropped(name: str, kind: str, 
         write_calibration(rig, tmp_path / FILES[name], name)
         return
     what = {"skew": "the skew", "rational": "eight distortion coefficients", "fisheye": "a fisheye lens"}[kind]
-    with pytest.raises(CalibrationError, match=f"camera '{KINDS[kind]}': a .* file cannot hold {what}"):
+    with pytest.raises(CalibrationError, match=f"camera '{KINDS[kind]}': a .* file cannot hold {what}") as error:
         write_calibration(rig, tmp_path / FILES[name], name)
+    named = {"skew": {"rig"}}.get(kind, {other for other in HOLDS if kind in HOLDS[other]} - {"caliscope-config"})
+    assert error.value.remedy is not None
+    assert {other for other in HOLDS if re.search(rf"\b{other}\b", error.value.remedy)} == named
     assert list(tmp_path.iterdir()) == []
 
 
@@ -119,7 +123,7 @@ def test_what_a_format_cannot_hold_is_refused_not_dropped(name: str, kind: str, 
 )
 def test_names_that_a_format_cannot_hold_are_refused(name: str, camera: str, tmp_path: Path) -> None:
     rig = Rig((dataclasses.replace(mixed_rig().cameras[0], name=camera),))
-    with pytest.raises(CalibrationError, match="cannot hold its name"):
+    with pytest.raises(CalibrationError, match=r"cannot hold its name\. Rename the camera"):
         write_calibration(rig, tmp_path / "out", name)
 
 
