@@ -1,4 +1,4 @@
-"""`demo`, `test`, `env` and `blender`: what `tools/bootstrap.py` can be asked for."""
+"""`demo`, `test`, `env`, `blender` and `peers`: what `tools/bootstrap.py` can be asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from set_up.installing import install, pip, say
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = Path("sample_sessions") / "one_person"
 BLENDER_PACKAGES = ("bpy==4.5.*", "numpy<2")
-FREE_GB = {"cpu": 4, "default": 10, "cuda": 10}
+PEERS = ("aniposelib==0.8.0", "caliscope==0.11.8", "pose2sim==0.10.49")
+PEERS_NEED = (
+    *("anytree==2.13.0", "av", "c3d==0.6.0", "jax==0.10.2", "matplotlib", "numba==0.68.1", "numpy"),
+    *("opencv-contrib-python", "pandas==3.1.1", "platformdirs", "rich", "rtoml==0.14.0", "scipy", "toml==0.10.2"),
+    "tqdm==4.70.1",
+)
+"""What the imports of the peers' calibration code ask for; their own lists are far longer (Qt, OpenSim, a second
+OpenCV). What this project uses too has the versions of constraints.txt."""
+
+FREE_GB = {"cpu": 4, "default": 10, "cuda": 10, "peers": 3}
 
 DESCRIPTION = """\
 Sets this project up and uses it, on a machine that has Python and nothing else.
@@ -25,6 +34,7 @@ Sets this project up and uses it, on a machine that has Python and nothing else.
   python tools/bootstrap.py test      make .venv, run the tests (further arguments go to pytest)
   python tools/bootstrap.py env       make .venv only (--extra dev: with the tools for work on the code)
   python tools/bootstrap.py blender   make .venv-blender, in which the tests run Blender
+  python tools/bootstrap.py peers     make .venv-peers: other calibration tools, for tests and tools/benchmark.py
 
 The second time each of them starts at once.
 """
@@ -56,7 +66,7 @@ def run(arguments: list[str]) -> int:
             stream.reconfigure(errors="replace")
     options, rest = _parse(arguments)
     try:
-        return {"demo": _demo, "test": _test, "env": _env, "blender": _blender}[options.command](options, rest)
+        return COMMANDS[options.command](options, rest)
     except SetUpError as problem:
         say(f"\n{problem}")
         return 2
@@ -75,7 +85,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("command", choices=("demo", "test", "env", "blender"))
+    parser.add_argument("command", choices=tuple(COMMANDS))
     parser.add_argument(
         "--torch",
         choices=("cpu", "default", "cuda"),
@@ -132,6 +142,24 @@ def _blender(options: argparse.Namespace, _: list[str]) -> int:
         env.create()
         pip(env, "install", "--no-compile", *BLENDER_PACKAGES)
         _require_import(env, "import bpy")
+    print(f"{env.folder} is ready.")
+    return 0
+
+
+def _peers(options: argparse.Namespace, _: list[str]) -> int:
+    env = Environment(ROOT / ".venv-peers")
+    wanted = wanted_stamp(ROOT, extras=(*PEERS, *PEERS_NEED), torch="none", files=("constraints.txt",))
+    if _ready(env, wanted, recreate=options.recreate):
+        print(f"{env.folder} is ready.")
+        return 0
+    say("Making .venv-peers (aniposelib, caliscope and Pose2Sim: about 500 MB to download)")
+    with env.being_changed(wanted):
+        if not env.python.exists():
+            _require_space(env.folder, FREE_GB["peers"])
+            env.create()
+        pip(env, "install", "--no-compile", "-c", "constraints.txt", *PEERS_NEED, cwd=ROOT)
+        pip(env, "install", "--no-compile", "--no-deps", *PEERS)
+        _require_import(env, "import aniposelib.cameras, caliscope.api, Pose2Sim.common, jax")
     print(f"{env.folder} is ready.")
     return 0
 
@@ -235,3 +263,6 @@ def _call(program: Path, *arguments: str, quiet: bool = False) -> int:
             return process.wait()
         except KeyboardInterrupt:
             continue
+
+
+COMMANDS = {"demo": _demo, "test": _test, "env": _env, "blender": _blender, "peers": _peers}
