@@ -1,0 +1,201 @@
+"""One lens fitted to a table of views: a start out of nothing, outliers found, least squares over the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from calibration.errors import CalibrationError
+from calibration.intrinsics_prior import intrinsics_from
+from calibration.intrinsics_solver import LensFit, Linearised, WeakPrior, cost_of, linearise, residuals, solve
+from calibration.intrinsics_views import ViewTable, mirrored_poses, poses_from_rays
+from calibration.lenses import Lens
+
+MEDIAN_OF_RAYLEIGH = 1.1774
+"""Median length of a vector of two normal numbers of deviation 1."""
+
+CAUCHY = 3.0
+"""Deviations at which a corner's weight is a quarter, while outliers are being found."""
+
+ROBUST_ROUNDS = 3
+BAD_VIEW = 4.0
+"""Views whose median error is so many times that of the median view are left out."""
+
+FOCAL_STARTS = {Lens.BROWN_CONRADY: (0.45, 0.75, 1.2, 2.0, 4.0), Lens.FISHEYE: (0.22, 0.33, 0.5, 0.8, 1.4)}
+"""Of the larger side of the picture: 96° to 14° across for one, 260° to 41° for the other."""
+
+START_ITERATIONS = 8
+
+
+@dataclass(frozen=True)
+class LensModel:
+    """A formula with so many coefficients."""
+
+    name: str
+    lens: Lens
+    coefficients: int
+
+
+BROWN = LensModel("brown_conrady", Lens.BROWN_CONRADY, 5)
+RATIONAL = LensModel("rational", Lens.BROWN_CONRADY, 8)
+FISHEYE = LensModel("fisheye", Lens.FISHEYE, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLens:
+    """A fit with the views and corners (weight 1) that it rests on.
+
+    sigma_px: standard deviation of either coordinate of a used corner. dropped: view -> reason.
+    """
+
+    model: LensModel
+    table: ViewTable
+    fit: LensFit
+    prior: WeakPrior
+    sigma_px: float
+    dropped: dict[int, str]
+
+    def error_px(self) -> Float[np.ndarray, "V K"]:
+        """Distance of every corner from where it should be; 0 where there is none."""
+        return np.linalg.norm(residuals(self.table, self.fit), axis=-1)
+
+    def linearised(self) -> Linearised:
+        """The normal equations at the fit."""
+        return linearise(self.table, self.fit)
+
+
+def weak_prior(image_size: tuple[int, int], focal_px: float, model: LensModel) -> WeakPrior:
+    """What is known of any lens: its focal length is within a few widths of the picture, its axis meets the picture's
+    middle half, and no coefficient alone displaces the picture's corner by more than twice its radius. It keeps
+    systems solvable that the views leave open and is far below what views of a tilted board say."""
+    width, height = image_size
+    corner = float(np.hypot(width, height)) / 2 / focal_px
+    corner = corner if model.lens is Lens.BROWN_CONRADY else min(corner, np.pi)
+    radial = [2 / corner ** (2 * n) for n in (1, 2, 3, 4)]
+    if model.lens is Lens.FISHEYE:
+        spread = radial
+    else:
+        spread = [radial[0], radial[1], 0.2 / corner, 0.2 / corner, radial[2], *radial[:3]][: model.coefficients]
+    focal = 3.0 * max(width, height)
+    deviation = np.array([focal, focal, width / 4, height / 4, *spread])
+    mean = np.array([focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, *np.zeros(model.coefficients)])
+    return WeakPrior(mean, deviation**-2)
+
+
+def started(table: ViewTable, model: LensModel) -> LensFit:
+    """A lens without any knowledge: the best of some focal lengths, each with the poses that follow from it."""
+    base = LensModel(model.name, model.lens, 5 if model.lens is Lens.BROWN_CONRADY else 4)
+    tried = [_started_at(table, base, share * max(table.image_size)) for share in FOCAL_STARTS[model.lens]]
+    cost, fit = min(tried, key=lambda pair: pair[0])
+    if not np.isfinite(cost):
+        raise CalibrationError(
+            f"no {model.name} lens explains the corners of these {len(table)} views",
+            remedy="Check the board's description, or choose another lens.",
+        )
+    return extended(fit, model)
+
+
+def extended(fit: LensFit, model: LensModel) -> LensFit:
+    """The same lens with the coefficients that the model has more, at zero."""
+    missing = 4 + model.coefficients - len(fit.parameters)
+    return LensFit(fit.lens, np.concatenate([fit.parameters, np.zeros(missing)]), fit.R, fit.t)
+
+
+def _started_at(table: ViewTable, model: LensModel, focal_px: float) -> tuple[float, LensFit]:
+    prior = weak_prior(table.image_size, focal_px, model)
+    fit = posed(table, prior.mean, model.lens)
+    free = np.zeros(len(prior.mean), dtype=bool)
+    free[[0, 1, 4]] = True
+    for _ in range(2):
+        weighted = table.weighted(_cauchy_weight(table, fit)[0])
+        if not np.isfinite(cost_of(weighted, fit)):
+            return np.inf, fit
+        fit = solve(weighted, fit, prior, noise_px=1.0, free=free, iterations=START_ITERATIONS)
+        free[:] = True
+    error = np.linalg.norm(residuals(table, fit), axis=-1)[table.present]
+    return float(np.minimum(error, 5 * np.median(error)).mean()), fit
+
+
+def posed(table: ViewTable, parameters: Float[np.ndarray, "P"], lens: Lens) -> LensFit:
+    """A given lens with the poses that the rays to the corners give, unrefined."""
+    rays = intrinsics_from(parameters, table.image_size, lens).ray(table.xy)
+    return LensFit(lens, parameters, *poses_from_rays(table, rays))
+
+
+def robust_sigma(error_px: Float[np.ndarray, "n"]) -> float:
+    """Standard deviation of a coordinate from the median of the distances."""
+    return max(float(np.median(error_px)) / MEDIAN_OF_RAYLEIGH, 1e-6) if len(error_px) else 1e-6
+
+
+def _cauchy_weight(table: ViewTable, fit: LensFit) -> tuple[Float[np.ndarray, "V K"], float]:
+    error = np.linalg.norm(residuals(table, fit), axis=-1)
+    there = table.present & np.isfinite(error)
+    sigma = robust_sigma(error[there])
+    return np.where(there, 1 / (1 + (np.nan_to_num(error) / (CAUCHY * sigma)) ** 2) ** 2, 0.0), sigma
+
+
+def fit_lens(table: ViewTable, start: LensFit, model: LensModel, *, outlier_sigmas: float | int) -> FittedLens:
+    """Least squares over the corners that are no outliers, of the views that fit as a whole."""
+    prior = weak_prior(table.image_size, float(start.parameters[:2].mean()), model)
+    fit, sigma = start, 1.0
+    for round_index in range(ROBUST_ROUNDS):
+        weight, sigma = _cauchy_weight(table, fit)
+        fit = solve(table.weighted(weight), fit, prior, noise_px=sigma, iterations=10)
+        fit = unmirrored(table.weighted(weight), fit, prior) if round_index == 0 else fit
+    keep, dropped = _fitting_views(table, fit)
+    table, fit = table.of(keep), LensFit(fit.lens, fit.parameters, fit.R[keep], fit.t[keep])
+    for _ in range(2):
+        table, fit, thin = _without_outliers(table, fit, outlier_sigmas)
+        dropped |= thin
+        fit = solve(table, fit, prior, noise_px=sigma)
+        sigma = _sigma(table, fit)
+    return FittedLens(model, table, fit, prior, sigma, dropped)
+
+
+def unmirrored(table: ViewTable, fit: LensFit, prior: WeakPrior) -> LensFit:
+    """With the other of the two poses that look alike from afar, in views that it explains better."""
+    fixed = np.zeros(len(fit.parameters), dtype=bool)
+    here = solve(table, fit, prior, noise_px=1.0, free=fixed, iterations=3)
+    other = LensFit(fit.lens, fit.parameters, *mirrored_poses(fit.R, fit.t))
+    if not np.isfinite(cost_of(table, other)):
+        return here
+    other = solve(table, other, prior, noise_px=1.0, free=fixed, iterations=6)
+    costs = [np.einsum("vk,vki->v", table.weight, residuals(table, one) ** 2) for one in (here, other)]
+    better = costs[1] < costs[0]
+    return LensFit(
+        fit.lens,
+        fit.parameters,
+        np.where(better[:, None, None], other.R, here.R),
+        np.where(better[:, None], other.t, here.t),
+    )
+
+
+def _fitting_views(table: ViewTable, fit: LensFit) -> tuple[Bool[np.ndarray, "V"], dict[int, str]]:
+    error = np.linalg.norm(residuals(table, fit), axis=-1)
+    median = np.array([np.median(row[there]) for row, there in zip(error, table.present, strict=True)])
+    usual = float(np.median(median))
+    bad = median > BAD_VIEW * max(usual, 1e-6)
+    reasons = {
+        int(table.view[v]): f"its corners are {median[v]:.1f} px off, those of other views {usual:.1f} px"
+        for v in np.flatnonzero(bad)
+    }
+    return ~bad, reasons
+
+
+def _without_outliers(
+    table: ViewTable, fit: LensFit, outlier_sigmas: float | int
+) -> tuple[ViewTable, LensFit, dict[int, str]]:
+    """Weights 1 and 0; views with fewer than four corners left go."""
+    error = np.linalg.norm(residuals(table, fit), axis=-1)
+    fine = table.present & (error <= float(outlier_sigmas) * robust_sigma(error[table.present]))
+    enough = fine.sum(axis=1) >= 4
+    reasons = {int(v): "nearly all of its corners are outliers" for v in table.view[~enough]}
+    kept = table.weighted(fine.astype(float)).of(enough)
+    return kept, LensFit(fit.lens, fit.parameters, fit.R[enough], fit.t[enough]), reasons
+
+
+def _sigma(table: ViewTable, fit: LensFit) -> float:
+    freedom = 2 * float(table.weight.sum()) - 6 * len(table) - len(fit.parameters)
+    return float(np.sqrt(2 * cost_of(table, fit) / max(freedom, 1.0)))

@@ -1,0 +1,157 @@
+"""Least squares over the numbers of one lens and the poses of its views.
+
+Levenberg–Marquardt with analytic derivatives; the poses (6 numbers a view) are eliminated by the Schur complement, so
+that a step costs one pass over the corners and one system of the lens's size. Nothing depends on an order of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from calibration.board_motion import rotvecs_to_matrices
+from calibration.intrinsics_model import project, project_with_jacobians
+from calibration.intrinsics_views import ViewTable
+from calibration.lenses import Lens
+
+DAMPING = 1e-4
+CONVERGED = 1e-9
+"""Relative decrease of the cost below which another step changes no number by a thousandth of its deviation."""
+
+SHORTEST_FOCAL = 0.05
+"""Of the width of the picture; a step to a shorter focal length is refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class WeakPrior:
+    """A normal distribution in numbers of the lens: mean and information (inverse covariance, px^-2 ...)."""
+
+    mean: Float[np.ndarray, "P"]
+    information: Float[np.ndarray, "P"]
+
+
+@dataclass(frozen=True, eq=False)
+class LensFit:
+    """Numbers of a lens and poses of views, cam_from_board."""
+
+    lens: Lens
+    parameters: Float[np.ndarray, "P"]
+    R: Float[np.ndarray, "V 3 3"]
+    t: Float[np.ndarray, "V 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Linearised:
+    """Normal equations of a fit: `information` (V, P, P) and `gradient` (V, P) of every view with its pose eliminated.
+
+    cost: half the weighted sum of squares without the prior, px². back: (V, 6, P) and toward: (V, 6) give the step of a
+    pose, toward - back @ step.
+    """
+
+    cost: float
+    information: Float[np.ndarray, "V P P"]
+    gradient: Float[np.ndarray, "V P"]
+    back: Float[np.ndarray, "V 6 P"]
+    toward: Float[np.ndarray, "V 6"]
+
+
+def residuals(table: ViewTable, fit: LensFit) -> Float[np.ndarray, "V K 2"]:
+    """px, where corners are projected minus where they were seen; 0 where there is no corner."""
+    there = table.points @ np.swapaxes(fit.R, -1, -2) + fit.t[:, None]
+    off = project(there, fit.parameters, fit.lens) - table.xy
+    return np.where(table.present[..., None], off, 0.0)
+
+
+def cost_of(table: ViewTable, fit: LensFit) -> float:
+    """Half the weighted sum of squares, px²; infinite where a corner is not imaged."""
+    counted = table.weight > 0
+    cost = 0.5 * float((table.weight[counted, None] * residuals(table, fit)[counted] ** 2).sum())
+    return cost if np.isfinite(cost) else np.inf
+
+
+def linearise(table: ViewTable, fit: LensFit, damping: float = 0.0) -> Linearised:
+    """The normal equations; `damping` is relative to the diagonal, for the poses."""
+    turned = table.points @ np.swapaxes(fit.R, -1, -2)
+    px, by_point, by_lens = project_with_jacobians(turned + fit.t[:, None], fit.parameters, fit.lens)
+    root = np.where(table.weight > 0, np.sqrt(table.weight), 0.0)[..., None]
+    present = root > 0
+    off = np.where(present, px - table.xy, 0.0) * root
+    by_point = np.where(present[..., None], by_point, 0.0) * root[..., None]
+    by_lens = np.where(present[..., None], by_lens, 0.0) * root[..., None]
+    by_pose = np.concatenate([np.cross(turned[:, :, None], by_point), by_point], axis=-1)
+
+    shape = (len(table), -1)
+    pose, lens = by_pose.reshape(*shape, 6), by_lens.reshape(*shape, by_lens.shape[-1])
+    flat = off.reshape(*shape, 1)
+    pose_t, lens_t = np.swapaxes(pose, -1, -2), np.swapaxes(lens, -1, -2)
+    normal = pose_t @ pose
+    diagonal = np.arange(6)
+    normal[:, diagonal, diagonal] *= 1 + damping
+    mixed = np.concatenate([pose_t @ lens, -(pose_t @ flat)], axis=-1)
+    solved = np.linalg.solve(normal, mixed)
+    back, toward = solved[..., :-1], solved[..., -1]
+    cross = np.swapaxes(mixed[..., :-1], -1, -2)
+    information = lens_t @ lens - cross @ back
+    gradient = (lens_t @ flat)[..., 0] + (cross @ toward[..., None])[..., 0]
+    return Linearised(0.5 * float((off**2).sum()), information, gradient, back, toward)
+
+
+def moved(fit: LensFit, step: Float[np.ndarray, "P"], pose_step: Float[np.ndarray, "V 6"]) -> LensFit:
+    """The fit after a step: numbers add, rotations are multiplied by exp(w) from the left."""
+    return LensFit(
+        fit.lens, fit.parameters + step, rotvecs_to_matrices(pose_step[:, :3]) @ fit.R, fit.t + pose_step[:, 3:]
+    )
+
+
+def solve(
+    table: ViewTable,
+    fit: LensFit,
+    prior: WeakPrior,
+    *,
+    noise_px: float | int,
+    free: Bool[np.ndarray, "P"] | None = None,
+    iterations: int = 30,
+) -> LensFit:
+    """The least squares of sum w |residual|² + noise² |number - mean|² information, from a start that images every
+    corner. Numbers that are not `free` stay as they are."""
+    free = np.ones(len(fit.parameters), dtype=bool) if free is None else free
+    pull = np.where(free, prior.information * float(noise_px) ** 2, 0.0)
+    damping, cost = DAMPING, _total(table, fit, prior, pull)
+    for _ in range(iterations):
+        trial, damping = _step(table, fit, (prior, pull, free), damping)
+        after = _total(table, trial, prior, pull) if trial is not None else np.inf
+        if after >= cost:
+            if damping > 1e8:
+                break
+            damping *= 8
+            continue
+        gained, fit, cost, damping = cost - after, trial, after, max(damping / 10, 1e-12)
+        if gained <= CONVERGED * max(cost, 1e-20):
+            break
+    return fit
+
+
+def _total(table: ViewTable, fit: LensFit, prior: WeakPrior, pull: np.ndarray) -> float:
+    if fit.parameters[:2].min() < SHORTEST_FOCAL * table.image_size[0]:
+        return np.inf
+    return cost_of(table, fit) + 0.5 * float((pull * (fit.parameters - prior.mean) ** 2).sum())
+
+
+def _step(
+    table: ViewTable, fit: LensFit, terms: tuple[WeakPrior, np.ndarray, np.ndarray], damping: float
+) -> tuple[LensFit | None, float]:
+    prior, pull, free = terms
+    at = linearise(table, fit, damping)
+    information = at.information.sum(axis=0) + np.diag(pull)
+    gradient = at.gradient.sum(axis=0) + pull * (fit.parameters - prior.mean)
+    step = np.zeros_like(fit.parameters)
+    if free.any():
+        some = information[np.ix_(free, free)]
+        scale = 1 / np.sqrt(np.maximum(np.diag(some), 1e-30))
+        scaled = some * scale[:, None] * scale + damping * np.eye(int(free.sum()))
+        step[free] = -scale * np.linalg.solve(scaled, scale * gradient[free])
+    if not np.isfinite(step).all():
+        return None, damping
+    return moved(fit, step, at.toward - (at.back @ step)), damping
