@@ -95,6 +95,11 @@ class CornerRays:
         """Projected minus seen, to first order about the seen ray; inf behind it, 0 in empty slots."""
         return _residual(self, R, center)[0]
 
+    def of(self, views: Int[np.ndarray, "W"]) -> CornerRays:
+        """Some views, in this order."""
+        rows = (self.point, self.ray, self.px_from_ray, self.mask, self.row)
+        return CornerRays(*(table[views] for table in rows), self.middle)
+
 
 def board_poses(observations: BoardObservations, intrinsics: Mapping[str, Intrinsics]) -> ViewPoses:
     """Both planar poses of every view.
@@ -420,3 +425,17 @@ def _information(rays: CornerRays, R: np.ndarray, center: np.ndarray) -> Float[n
     inlier = rays.mask & (length <= limit[:, None])
     J = _jacobian(rays, turned, center, depth).reshape(len(R), -1, 6)
     return np.swapaxes(J * np.repeat(inlier, 2, axis=1)[..., None], -1, -2) @ J
+
+
+def pose_normals(
+    rays: CornerRays, R: Float[np.ndarray, "V 3 3"], center: Float[np.ndarray, "V 3"], loss_px: float | int = 3.0
+) -> tuple[Float[np.ndarray, "V 6 6"], Float[np.ndarray, "V 6"], Float[np.ndarray, "V"]]:
+    """Normal matrices, gradients and losses (Cauchy of that scale) of every view, by a turn about the board's middle
+    and a shift, both in camera axes."""
+    residual, turned, depth = _residual(rays, R, center)
+    square = (residual**2).sum(axis=-1) / loss_px**2
+    weight = np.repeat(rays.mask / (1 + square), 2, axis=1)[..., None]
+    J = _jacobian(rays, turned, center, depth).reshape(len(R), -1, 6)
+    weighted = np.swapaxes(J * weight, -1, -2)
+    finite = np.where(np.isfinite(residual), residual, 0.0).reshape(len(R), -1, 1)
+    return weighted @ J, (weighted @ finite)[..., 0], np.log1p(square).sum(axis=-1)

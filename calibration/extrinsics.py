@@ -1,0 +1,207 @@
+"""From views of a board to a first rig: pairs of cameras, the graph they make, poses along its best paths.
+
+The result is a start for bundle adjustment, good to a few millimetres where views are sharp and taken at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from calibration.board_motion import BoardMotion
+from calibration.board_pose import CornerRays, ViewPoses, corner_rays, poses_from_rays
+from calibration.camera import Camera, Intrinsics, Rig
+from calibration.camera_graph import GraphSolution, components, solve_graph
+from calibration.errors import CalibrationError
+from calibration.extrinsics_boards import place_boards
+from calibration.extrinsics_pairs import PairPose, ViewTable, pair_poses
+from calibration.observations import BoardObservations
+
+
+class DisconnectedCamerasError(CalibrationError):
+    """Cameras that share no view of the board with the others; the message names them."""
+
+
+@dataclass(frozen=True)
+class ExtrinsicsConfig:
+    """min_moments: a pair of cameras with fewer common moments is not used. few_moments: a camera that hangs on fewer
+    is worth a sentence."""
+
+    min_moments: int = 1
+    few_moments: int = 5
+
+
+@dataclass(frozen=True)
+class CameraEdge:
+    """A pair of cameras: how many moments they share, how many of these agree with each other, the corners that both
+    saw, the typical (median over moments) error in the second's pictures of a board placed by the first, whether the
+    pair carries the solution, by how much it contradicts it, and why it was rejected."""
+
+    cameras: tuple[str, str]
+    n_moments: int
+    n_agreeing: int
+    n_corners: int
+    rms_px: float
+    used: bool
+    in_tree: bool
+    turn_rad: float
+    shift_m: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ExtrinsicsReport:
+    """edges: pairs of cameras that share moments. components: groups of connected cameras, the largest first.
+    n_views: views with a pose, by camera. sentences: what the user should know."""
+
+    edges: tuple[CameraEdge, ...]
+    components: tuple[tuple[str, ...], ...]
+    n_views: dict[str, int]
+    sentences: tuple[str, ...]
+
+
+def initial_rig(
+    observations: BoardObservations, intrinsics: Mapping[str, Intrinsics], config: ExtrinsicsConfig | None = None
+) -> tuple[Rig, BoardMotion, ExtrinsicsReport]:
+    """All cameras and the board at all moments, in the axes of the first camera, metres.
+
+    Raises `DisconnectedCamerasError` when the views do not tie all cameras together.
+    """
+    config = config or ExtrinsicsConfig()
+    rays = corner_rays(observations, intrinsics)
+    poses = poses_from_rays(rays)
+    table = ViewTable.of(observations, poses)
+    pairs = [p for p in pair_poses(observations, poses, table) if p.n_moments >= config.min_moments]
+    groups = components(len(observations.cameras), pairs)
+    if len(groups) > 1:
+        raise _disconnected(observations, table, groups)
+    solution = solve_graph(groups[0], pairs)
+    names = observations.cameras
+    rig = Rig(tuple(Camera(names[i], intrinsics[names[i]], solution.poses[i]) for i in groups[0]))
+    motion = place_boards(observations, rig, poses, table, rays)
+    return rig, motion, _report(observations, poses, table, rays, pairs, solution, config)
+
+
+def _report(
+    observations: BoardObservations,
+    poses: ViewPoses,
+    table: ViewTable,
+    rays: CornerRays,
+    pairs: Sequence[PairPose],
+    solution: GraphSolution,
+    config: ExtrinsicsConfig,
+) -> ExtrinsicsReport:
+    names = observations.cameras
+    edges = []
+    for i, pair in enumerate(pairs):
+        first, second = table.view[[pair.first, pair.second]]
+        both = (first >= 0) & (second >= 0)
+        edges.append(
+            CameraEdge(
+                (names[pair.first], names[pair.second]),
+                pair.n_moments,
+                pair.n_agreeing,
+                _common_corners(observations, first[both], second[both]),
+                _transfer_rms(rays, poses, pair, first[both], second[both]),
+                i in solution.used,
+                i in solution.tree,
+                float(solution.turn[i]),
+                float(solution.shift_m[i]),
+                _reason(solution, i),
+            )
+        )
+    n_views = {name: int((table.view[i] >= 0).sum()) for i, name in enumerate(names)}
+    return ExtrinsicsReport(tuple(edges), (tuple(names),), n_views, tuple(_sentences(edges, config)))
+
+
+def _reason(solution: GraphSolution, i: int) -> str:
+    if i in solution.used:
+        return ""
+    turn, shift = np.degrees(solution.turn[i]), solution.shift_m[i]
+    return f"contradicts the other pairs by {turn:.1f}° and {100 * shift:.0f} cm"
+
+
+def _sentences(edges: Sequence[CameraEdge], config: ExtrinsicsConfig) -> list[str]:
+    said = [
+        f"Cameras {e.cameras[0]} and {e.cameras[1]} share {e.n_moments} moments, but this pair {e.reason}: left out."
+        for e in edges
+        if not e.used
+    ]
+    weak = [e for e in edges if e.in_tree and e.n_agreeing < config.few_moments]
+    return said + [
+        f"Cameras {e.cameras[0]} and {e.cameras[1]} hang together by {e.n_agreeing} moments only, and nothing ties "
+        f"them better: show the board to both at once for some seconds more."
+        for e in weak
+    ]
+
+
+def _common_corners(observations: BoardObservations, first: Int[np.ndarray, "M"], second: Int[np.ndarray, "M"]) -> int:
+    seen = np.zeros((observations.n_views, len(observations.points)), dtype=bool)
+    seen[observations.view, observations.corner] = True
+    return int((seen[first] & seen[second]).sum())
+
+
+def _transfer_rms(
+    rays: CornerRays,
+    poses: ViewPoses,
+    pair: PairPose,
+    first: Int[np.ndarray, "M"],
+    second: Int[np.ndarray, "M"],
+) -> float:
+    """Median over the moments of the rms (px) in the second camera, of the better of the first one's solutions."""
+    seen = rays.of(second)
+    square = []
+    for R, t in ((poses.R, poses.t), (poses.R_second, poses.t_second)):
+        there = np.isfinite(t[first, 0])
+        R_first = np.where(there[:, None, None], R[first], np.eye(3))
+        center = pair.pose.apply(np.where(there[:, None], t[first], 0.0) + R_first @ rays.middle)
+        residual = (seen.residual_px(pair.pose.R @ R_first, center) ** 2).sum(axis=(-2, -1)) / seen.mask.sum(axis=1)
+        square.append(np.where(there, residual, np.inf))
+    return float(np.sqrt(np.median(np.minimum(*square))))
+
+
+def _disconnected(
+    observations: BoardObservations, table: ViewTable, groups: Sequence[tuple[int, ...]]
+) -> DisconnectedCamerasError:
+    names = observations.cameras
+    count = (table.view >= 0).sum(axis=1)
+    facts, remedies = [], []
+    for group in groups[1:]:
+        facts.extend(_how_alone(names[i], int(count[i]), observations, i) for i in group)
+        for_whom = " or ".join(names[i] for i in group)
+        near = _nearest_in_time(observations, table, group, groups[0])
+        remedies.append(f"Hold the board where {for_whom} and {near} see it at the same moment")
+    together = ", ".join(names[i] for i in groups[0])
+    what = f"not all cameras are connected through common views of the board: {'; '.join(facts)}"
+    if len(groups[0]) > 1:
+        what += f"; connected are {together}"
+    return DisconnectedCamerasError(what, remedy=". ".join(remedies) + ".")
+
+
+def _how_alone(name: str, n_views: int, observations: BoardObservations, index: int) -> str:
+    if n_views:
+        return f"camera {name} saw the board in {n_views} pictures, none of them when one of the others saw it"
+    seen = int((observations.view_camera == index).sum())
+    if seen:
+        return f"camera {name} found parts of the board in {seen} pictures, in none enough for a pose"
+    return f"camera {name} never saw the board"
+
+
+def _nearest_in_time(
+    observations: BoardObservations, table: ViewTable, group: Sequence[int], others: Sequence[int]
+) -> str:
+    """The other cameras that saw the board soonest before or after a camera of the group did: likely its neighbours."""
+    names = observations.cameras
+    mine = observations.view_time_s[table.view[list(group)][table.view[list(group)] >= 0]]
+    apart = {}
+    for other in others:
+        theirs = observations.view_time_s[table.view[other][table.view[other] >= 0]]
+        if len(mine) and len(theirs):
+            apart[other] = float(np.abs(mine[:, None] - theirs).min())
+    if not apart:
+        return f"another camera ({', '.join(names[i] for i in others)})"
+    nearest = min(apart, key=lambda i: (apart[i], i))
+    return f"{names[nearest]} (which saw it {apart[nearest]:.1f} s apart; any of the connected will do)"

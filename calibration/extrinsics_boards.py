@@ -1,0 +1,143 @@
+"""Where the board was at every moment, once the cameras are placed: all views of a moment decide together."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from calibration.board_motion import BoardMotion, rotvecs_to_matrices
+from calibration.board_pose import CornerRays, ViewPoses, pose_normals
+from calibration.camera import Rig
+from calibration.extrinsics_pairs import VOTE_ANGLE, ViewTable, board_outline
+from calibration.observations import BoardObservations
+
+AT_ONCE = 200
+"""Moments voted on together, to bound the memory."""
+
+REFINEMENT_STEPS = 8
+
+
+def place_boards(
+    observations: BoardObservations, rig: Rig, poses: ViewPoses, table: ViewTable, rays: CornerRays
+) -> BoardMotion:
+    """World poses of the board at every moment at which a camera of the rig has a pose of it; velocities are zero.
+
+    Each view proposes both its solutions; the one stands that appears where all views of the moment saw the board, and
+    is refined on all their corners (Cauchy weights).
+    """
+    cameras = np.array([observations.index(name) for name in rig.names])
+    known = (table.view[cameras] >= 0).any(axis=0)
+    view = table.view[cameras][:, known]
+    R, center = _elected(observations, rig, poses, view)
+    R, center = _refined(rig, rays, view, R, center)
+    seen = view >= 0
+    time_s = np.where(seen, observations.view_time_s[view], 0.0).sum(axis=0) / seen.sum(axis=0)
+    t = center - R @ rays.middle
+    zero = np.zeros_like(t)
+    return BoardMotion(table.moment[known], time_s, R, t, zero, zero.copy())
+
+
+def _elected(
+    observations: BoardObservations, rig: Rig, poses: ViewPoses, view: Int[np.ndarray, "C M"]
+) -> tuple[Float[np.ndarray, "M 3 3"], Float[np.ndarray, "M 3"]]:
+    outline, middle = board_outline(observations.points), observations.points.mean(axis=0)
+    parts = [
+        _elected_part(rig, poses, view[:, start : start + AT_ONCE], outline, middle)
+        for start in range(0, view.shape[1], AT_ONCE)
+    ]
+    return np.concatenate([R for R, _ in parts]), np.concatenate([center for _, center in parts])
+
+
+def _elected_part(
+    rig: Rig,
+    poses: ViewPoses,
+    view: Int[np.ndarray, "C M"],
+    outline: Float[np.ndarray, "5 3"],
+    middle: Float[np.ndarray, "3"],
+) -> tuple[Float[np.ndarray, "M 3 3"], Float[np.ndarray, "M 3"]]:
+    R, center, exists = _proposals(rig, poses, view, middle)
+    square = _angles_squared(rig, poses, view, R, center, outline, middle)
+    cost = np.minimum(square / VOTE_ANGLE**2, 1.0).sum(axis=1)
+    # Where views are silent or of two minds, the pose that fits its own picture best wins.
+    cost = np.where(exists, cost + 1e-3 * _own_rms(poses, view), np.inf)
+    best = cost.argmin(axis=0)
+    moments = np.arange(view.shape[1])
+    return R[best, moments], center[best, moments]
+
+
+def _proposals(
+    rig: Rig, poses: ViewPoses, view: Int[np.ndarray, "C M"], middle: Float[np.ndarray, "3"]
+) -> tuple[Float[np.ndarray, "H M 3 3"], Float[np.ndarray, "H M 3"], Bool[np.ndarray, "H M"]]:
+    """World poses (turn, and place of the middle) from both solutions of every camera."""
+    turn, center = _camera_arrays(rig)
+    R_cam = np.stack([poses.R[view], poses.R_second[view]], axis=1)
+    center_cam = np.stack([poses.t[view], poses.t_second[view]], axis=1) + R_cam @ middle
+    exists = (view >= 0)[:, None] & np.isfinite(center_cam[..., 0])
+    world_from_cam = np.swapaxes(turn, -1, -2)[:, None, None]
+    R = np.where(exists[..., None, None], world_from_cam @ R_cam, np.eye(3))
+    place = np.where(exists[..., None], center_cam, 0.0)
+    place = (world_from_cam @ place[..., None])[..., 0] + center[:, None, None]
+    merged = (-1, view.shape[1])
+    return R.reshape(*merged, 3, 3), place.reshape(*merged, 3), exists.reshape(merged)
+
+
+def _own_rms(poses: ViewPoses, view: Int[np.ndarray, "C M"]) -> Float[np.ndarray, "H M"]:
+    rms = np.stack([poses.rms_px[view], poses.rms_second_px[view]], axis=1).reshape(-1, view.shape[1])
+    return np.minimum(np.nan_to_num(rms, nan=1e3, posinf=1e3), 1e3)
+
+
+def _camera_arrays(rig: Rig) -> tuple[Float[np.ndarray, "C 3 3"], Float[np.ndarray, "C 3"]]:
+    return np.stack([camera.cam_from_world.R for camera in rig]), rig.centers
+
+
+def _angles_squared(
+    rig: Rig,
+    poses: ViewPoses,
+    view: Int[np.ndarray, "C M"],
+    R: Float[np.ndarray, "H M 3 3"],
+    center: Float[np.ndarray, "H M 3"],
+    outline: Float[np.ndarray, "5 3"],
+    middle: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, "H C M"]:
+    """Mean squared angle (rad²) between where a proposal puts the outline and where each camera saw it; 0 for views
+    that are not there."""
+    turn, origin = _camera_arrays(rig)
+    placed = center[:, :, None] + outline @ np.swapaxes(R, -1, -2)
+    seen = (poses.t[view] + poses.R[view] @ middle)[:, :, None] + outline @ np.swapaxes(poses.R[view], -1, -2)
+    seen = seen / np.linalg.norm(seen, axis=-1, keepdims=True)
+    square = np.zeros((len(R), *view.shape))
+    for camera in range(len(view)):
+        expected = (placed - origin[camera]) @ turn[camera].T
+        expected /= np.linalg.norm(expected, axis=-1, keepdims=True) + 1e-300
+        square[:, camera] = ((expected - seen[camera]) ** 2).sum(axis=-1).mean(axis=-1)
+    return np.where((view >= 0) & np.isfinite(seen[..., 0, 0]), square, 0.0)
+
+
+def _refined(
+    rig: Rig, rays: CornerRays, view: Int[np.ndarray, "C M"], R: np.ndarray, center: np.ndarray
+) -> tuple[Float[np.ndarray, "M 3 3"], Float[np.ndarray, "M 3"]]:
+    """Damped Gauss–Newton over all views of a moment side by side; a step that makes it worse is not taken."""
+    camera, moment = np.nonzero(view >= 0)
+    rays = rays.of(view[camera, moment])
+    turn, origin = (values[camera] for values in _camera_arrays(rig))
+    damping, best = np.full(len(R), 1e-4), np.full(len(R), np.inf)
+    R_best, center_best = R, center
+    normal, gradient = np.zeros((len(R), 6, 6)), np.zeros((len(R), 6))
+    for _ in range(REFINEMENT_STEPS):
+        at = ((turn @ (center[moment] - origin)[..., None])[..., 0], turn @ R[moment])
+        view_normal, view_gradient, view_loss = pose_normals(rays, at[1], at[0])
+        loss = np.bincount(moment, view_loss, len(R))
+        better = loss < best
+        R_best, center_best = np.where(better[:, None, None], R, R_best), np.where(better[:, None], center, center_best)
+        best = np.where(better, loss, best)
+        damping = np.where(better, damping / 10, damping * 100)
+        to_camera = np.kron(np.eye(2), np.ones((3, 3))) * np.tile(turn, (1, 2, 2))
+        summed, pulled = np.zeros_like(normal), np.zeros_like(gradient)
+        np.add.at(summed, moment, np.swapaxes(to_camera, -1, -2) @ view_normal @ to_camera)
+        np.add.at(pulled, moment, (np.swapaxes(to_camera, -1, -2) @ view_gradient[..., None])[..., 0])
+        normal = np.where(better[:, None, None], summed, normal)
+        gradient = np.where(better[:, None], pulled, gradient)
+        damped = normal + (damping[:, None] * np.einsum("mii->mi", normal) + 1e-9)[:, None] * np.eye(6)
+        step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
+        R, center = rotvecs_to_matrices(step[:, :3]) @ R_best, center_best + step[:, 3:]
+    return R_best, center_best
