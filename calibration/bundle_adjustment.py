@@ -2,24 +2,291 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
 
 from calibration.board_motion import BoardMotion
+from calibration.bundle_linear import solve
+from calibration.bundle_motion import (
+    MERGED_S,
+    STARTING_Q,
+    group_in_time,
+    interpolated,
+    knot_of_views,
+    knots_by_moment,
+    motion_prior,
+    with_speeds,
+)
+from calibration.bundle_noise import LEAST_NOISE_PX, MEDIAN_LENGTH, learn_accelerations, mean_noise_px, robust_noise_px
+from calibration.bundle_parameters import Parameters, choose_parameters
+from calibration.bundle_problem import Kernel, Problem, gauge_directions, linearise
 from calibration.bundle_result import BundleConfig, BundleResult
+from calibration.bundle_solver import Descent, descend, scaled_gauge, viewing_distance
+from calibration.bundle_state import Knots, State, camera_states, rig_from
+from calibration.bundle_views import lay_out
 from calibration.camera import Rig
+from calibration.errors import CalibrationError
 from calibration.intrinsics_prior import IntrinsicsPrior
 from calibration.observations import BoardObservations
 
 __all__ = ["BundleConfig", "BundleResult", "bundle_adjust"]
+
+PLAIN = BundleConfig()
+NOTHING_KNOWN: Mapping[str, IntrinsicsPrior] = MappingProxyType({})
+
+SOFT = 2.0
+"""Cauchy's scale while the solution is far, in medians of the residuals."""
+
+ROUNDS = 8
+SAME_KEPT = 1e-3
+SAME_NOISE = 0.01
+SAME_Q = 0.1
+"""Rounds end when fewer corners than this share change sides, and noise and accelerations change by less."""
 
 
 def bundle_adjust(
     rig: Rig,
     motion: BoardMotion,
     observations: BoardObservations,
-    config: BundleConfig = BundleConfig(),
-    *,
-    priors: Mapping[str, IntrinsicsPrior] | None = None,
+    config: BundleConfig = PLAIN,
+    priors: Mapping[str, IntrinsicsPrior] = NOTHING_KNOWN,
 ) -> BundleResult:
-    """Cameras, lenses and board motion under which the corners lie where they were seen."""
-    raise NotImplementedError
+    """Cameras, lenses and board motion under which the corners lie where they were seen.
+
+    rig, motion: a start, good to some tens of pixels. priors: what is known of lenses from other pictures than these;
+    knowledge from the same pictures would count them twice.
+    """
+    began = time.perf_counter()
+    _check(rig, motion, observations, config)
+    ordered = rig.subset(observations.cameras)
+    parameters = choose_parameters(ordered, observations, config, priors=priors)
+    work = _Work(ordered, motion, observations, config, parameters)
+    problem, near = _approach(*work.start(), config)
+    problem, final, iterations = _refine(work, problem, near)
+    return _result(work, problem, final, names=rig.names, timing=(began, iterations))
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What stays the same throughout."""
+
+    rig: Rig
+    motion: BoardMotion
+    observations: BoardObservations
+    config: BundleConfig
+    parameters: Parameters
+
+    @property
+    def continuous(self) -> bool:
+        if self.config.time_offsets or self.config.line_time:
+            return True
+        if self.config.continuous != "auto":
+            return self.config.continuous
+        return bool(spread_of_moments(self.observations) > self.config.synchronous_s)
+
+    def start(self) -> tuple[Problem, State]:
+        it = self.observations
+        kernel = Kernel(1.0, None, np.ones(it.n_corners, dtype=bool))
+        knots = knots_by_moment(self.motion, it.points.mean(axis=0))
+        row, ahead = knot_of_views(it, self.motion)
+        problem = Problem(lay_out(self.rig, it, row, ahead), self.parameters, None, kernel)
+        state = State(camera_states(self.rig), knots)
+        return self.in_time(problem, state, with_speeds(knots)) if self.continuous else (problem, state)
+
+    def in_time(self, problem: Problem, state: State, motion: Knots) -> tuple[Problem, State]:
+        """Knots where pictures were taken, with the clocks of the state, on a motion that is known roughly."""
+        it = self.observations
+        offset = np.array([camera.offset_s for camera in state.cameras])[it.view_camera]
+        time_s, knot = group_in_time(
+            it.view_time_s + offset, self.motion.has(it.view_moment) & (it.corners_per_view > 0)
+        )
+        ahead = np.where(knot >= 0, it.view_time_s - time_s[knot], 0.0)
+        knots = interpolated(motion, time_s)
+        q = STARTING_Q if problem.prior is None else problem.prior.q
+        views = lay_out(self.rig, it, knot, ahead)
+        return Problem(views, self.parameters, motion_prior(knots, q), problem.kernel), State(state.cameras, knots)
+
+
+def spread_of_moments(observations: BoardObservations) -> float:
+    """Seconds between the first and the last picture of a moment, in the middle over moments with several."""
+    moments, index = np.unique(observations.view_moment, return_inverse=True)
+    first, last = np.full(len(moments), np.inf), np.full(len(moments), -np.inf)
+    np.minimum.at(first, index, observations.view_time_s)
+    np.maximum.at(last, index, observations.view_time_s)
+    several = np.bincount(index, minlength=len(moments)) > 1
+    return float(np.median((last - first)[several])) if several.any() else 0.0
+
+
+def _check(rig: Rig, motion: BoardMotion, observations: BoardObservations, config: BundleConfig) -> None:
+    missing = [name for name in observations.cameras if name not in rig.names]
+    if missing:
+        raise CalibrationError(
+            f"{', '.join(missing)} saw the board but have no place in the rig",
+            remedy="Leave their observations out, or start from a rig that has them.",
+        )
+    known = motion.has(observations.view_moment) & (observations.corners_per_view > 0)
+    seen = np.bincount(observations.view_camera[known], minlength=len(observations.cameras))
+    blind = [name for name, count in zip(observations.cameras, seen, strict=True) if not count]
+    if blind and not config.cameras_fixed:
+        raise CalibrationError(
+            f"{', '.join(blind)} never saw the board at a moment at which its place is known",
+            remedy="Film the board so that every camera shares views of it with another one.",
+        )
+    if not known.any():
+        raise CalibrationError("no camera saw the board at a moment at which its place is known")
+
+
+def _lengths(residual: np.ndarray) -> np.ndarray:
+    """Of every corner; infinite where nothing is predicted."""
+    return np.nan_to_num(np.linalg.norm(residual, axis=1), nan=np.inf)
+
+
+def _approach(problem: Problem, state: State, config: BundleConfig) -> tuple[Problem, Descent]:
+    """Robust rounds from afar, whose scale shrinks with the residuals."""
+    at = linearise(problem, state)
+    kept = np.isfinite(at.residual).all(axis=1)
+    if not kept.any():
+        raise CalibrationError("the start puts the whole board behind the cameras")
+    iterations, median, last = 0, float(np.median(_lengths(at.residual)[kept])), np.inf
+    done = Descent(state, at, 0, False)
+    while median < 0.8 * last and iterations < config.max_iterations:
+        last = median
+        noise = max(median / MEDIAN_LENGTH, LEAST_NOISE_PX)
+        soft = max(SOFT * noise if config.loss_px is None else config.loss_px, LEAST_NOISE_PX)
+        problem = problem.counting(Kernel(noise, soft, problem.kernel.kept))
+        done = descend(problem, done.state, max_iterations=10, enough=0.02)
+        iterations += done.iterations
+        median = float(np.median(_lengths(done.at.residual)[kept]))
+    return problem, replace(done, iterations=iterations)
+
+
+def _refine(work: _Work, problem: Problem, near: Descent) -> tuple[Problem, Descent, int]:
+    """Least squares on the corners within the gate, until gate, noise and motion agree with each other."""
+    config, done, iterations = work.config, near, near.iterations
+    for _ in range(ROUNDS):
+        kernel, prior = _learn(work, problem, done)
+        same = _agree(problem, kernel, prior)
+        if same and done.settled:
+            break
+        problem = problem.counting(kernel)
+        state = done.state
+        if prior is not None:
+            problem = problem.tied(prior)
+            if _clocks_moved(work, problem, state):
+                problem, state = work.in_time(problem, state, state.knots)
+        done = descend(problem, state, max_iterations=max(config.max_iterations - iterations, 3))
+        iterations += done.iterations
+    return problem, done, iterations
+
+
+def _learn(work: _Work, problem: Problem, done: Descent) -> tuple[Kernel, object]:
+    """Which corners count, how large noise and accelerations are."""
+    prior, fitted = problem.prior, 6.0 * len(done.state.knots)
+    if prior is not None:
+        prior, fitted = learn_accelerations(prior, done.state, done.at.normal, done.at.motion_costs)
+    used = problem.kernel.kept & np.isfinite(done.at.residual).all(axis=1)
+    seen = 2.0 * max(int(used.sum()), 1)
+    freedom = max((seen - fitted - len(work.parameters)) / seen, 0.05)
+    if work.config.noise_px is not None:
+        core = noise = work.config.noise_px
+        kept = _lengths(done.at.residual) < work.config.gate * core
+    else:
+        core = robust_noise_px(done.at.residual, used, freedom)
+        kept = _lengths(done.at.residual) < work.config.gate * core
+        noise = mean_noise_px(done.at.residual, kept, freedom)
+    return Kernel(noise, None, kept), prior
+
+
+def _agree(problem: Problem, kernel: Kernel, prior) -> bool:
+    old = problem.kernel
+    if old.soft_px is not None or np.mean(old.kept != kernel.kept) > SAME_KEPT:
+        return False
+    if abs(np.log(kernel.noise_px / old.noise_px)) > SAME_NOISE:
+        return False
+    return prior is None or bool((np.abs(np.log(np.divide(prior.q, problem.prior.q))) < SAME_Q).all())
+
+
+def _clocks_moved(work: _Work, problem: Problem, state: State) -> bool:
+    """Whether some picture lies farther from its knot than knots are meant for."""
+    return any(
+        len(it.views) > 0 and np.abs(it.ahead_s + camera.offset_s).max() > MERGED_S
+        for it, camera in zip(problem.views, state.cameras, strict=True)
+    )
+
+
+def _result(
+    work: _Work, problem: Problem, final: Descent, *, names: Sequence[str], timing: tuple[float, int]
+) -> BundleResult:
+    state, it, kernel = final.state, work.observations, problem.kernel
+    view_rotation, view_position = _view_poses(problem, state, it)
+    used = kernel.kept & np.isfinite(final.at.residual).all(axis=1)
+    squared = (final.at.residual[used] ** 2).sum(axis=1)
+    cameras = dict(zip(it.cameras, state.cameras, strict=True))
+    return BundleResult(
+        rig=rig_from(state.cameras, work.rig).subset([name for name in names if name in it.cameras]),
+        motion=_motion(work, problem, state),
+        residual_px=final.at.residual,
+        weight=used.astype(float),
+        outlier=~used,
+        rms_px=float(np.sqrt(squared.mean())) if len(squared) else 0.0,
+        noise_px=kernel.noise_px,
+        time_offset_s={name: camera.offset_s for name, camera in cameras.items()},
+        line_time_s={name: camera.line_s for name, camera in cameras.items()},
+        iterations=timing[1],
+        converged=final.settled,
+        parameters=work.parameters.names,
+        covariance=_covariance(problem, final),
+        view_rotation=view_rotation,
+        view_position=view_position,
+        seconds=time.perf_counter() - timing[0],
+    )
+
+
+def _covariance(problem: Problem, final: Descent) -> np.ndarray:
+    """Inverse of the information about the cameras, without the part along the gauge, of which nothing is known."""
+    if not len(problem.parameters):
+        return np.zeros((0, 0))
+    distance = viewing_distance(final.state)
+    held = scaled_gauge(problem, final.state, final.at)
+    reduced = solve(final.at.normal, held).reduced + held @ held.T
+    scale = 1 / np.sqrt(np.diag(reduced))
+    inverse = np.linalg.inv(reduced * scale[:, None] * scale) * scale[:, None] * scale
+    free = gauge_directions(problem.parameters, final.state, distance)
+    strength = np.linalg.norm(free.T @ held, axis=1)  # the metric makes free.T @ held the strength times a unit matrix
+    inverse -= (free / strength**2) @ free.T
+    return (inverse + inverse.T) / 2
+
+
+def _view_poses(problem: Problem, state: State, it: BoardObservations) -> tuple[np.ndarray, np.ndarray]:
+    """world_from_board when each view was taken."""
+    R, t = np.full((it.n_views, 3, 3), np.nan), np.full((it.n_views, 3), np.nan)
+    middle = it.points.mean(axis=0)
+    knots = state.knots
+    for views, camera in zip(problem.views, state.cameras, strict=True):
+        at = views.knot
+        still = BoardMotion(
+            np.arange(len(at)), np.zeros(len(at)), knots.R[at], knots.t[at], knots.velocity[at], knots.spin[at]
+        )
+        turned, moved = still.at(np.arange(len(at)), views.ahead_s + camera.offset_s)
+        R[views.views], t[views.views] = turned, moved - turned @ middle
+    return R, t
+
+
+def _motion(work: _Work, problem: Problem, state: State) -> BoardMotion:
+    """The board at the moments of the start: at the mean time of their pictures where it moves in time."""
+    old, it = work.motion, work.observations
+    knots = state.knots
+    if problem.prior is not None:
+        used = old.has(it.view_moment)
+        row = np.searchsorted(old.moment, it.view_moment[used])
+        count = np.bincount(row, minlength=len(old))
+        sums = np.bincount(row, weights=it.view_time_s[used], minlength=len(old))
+        time_s = np.where(count > 0, sums / np.maximum(count, 1), old.time_s)
+        knots = interpolated(knots, time_s)
+    arm = knots.R @ it.points.mean(axis=0)
+    velocity = knots.velocity - np.cross(knots.spin, arm)
+    return BoardMotion(old.moment, knots.time_s, knots.R, knots.t - arm, velocity, knots.spin)

@@ -53,7 +53,7 @@ class BundleResult:
 
     residual_px: (N, 2) seen minus predicted, NaN where the board has no pose. weight: (N,) in [0, 1]. outlier: (N,),
     corners that were not used. rms_px: of the length of the residuals of the others (2D, not per coordinate).
-    noise_px: estimated standard deviation of one coordinate. view_R, view_t: (V, 3, 3), (V, 3) m world_from_board when
+    noise_px: estimated standard deviation of one coordinate. view_rotation, view_position: (V, 3, 3), (V, 3) m world_from_board when
     each view was taken, NaN where unknown. covariance: (P, P) of `parameters`, pairs of camera and name (POSE_NAMES,
     then the names of the lens, "offset" s and "line" s where estimated), in the gauge in which the rig as a whole
     neither turns nor shifts (inner constraints), so that no camera is exact by decree.
@@ -73,8 +73,8 @@ class BundleResult:
     seconds: float
     parameters: tuple[tuple[str, str], ...]
     covariance: Float[np.ndarray, "P P"]
-    view_R: Float[np.ndarray, "V 3 3"]
-    view_t: Float[np.ndarray, "V 3"]
+    view_rotation: Float[np.ndarray, "V 3 3"]
+    view_position: Float[np.ndarray, "V 3"]
 
     @property
     def inlier_share(self) -> float:

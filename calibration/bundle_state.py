@@ -1,0 +1,98 @@
+"""Everything that a bundle adjustment changes, and how a step changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from calibration.board_motion import rotvecs_to_matrices
+from calibration.bundle_parameters import Parameters
+from calibration.camera import Camera, Intrinsics, Rig
+from calibration.intrinsics_prior import parameters_of
+from calibration.transforms import RigidTransform
+
+
+@dataclass(frozen=True, eq=False)
+class Knots:
+    """The board at K times: world_from_board (R, t) with t the middle of its corners, velocity m/s and spin rad/s."""
+
+    time_s: Float[np.ndarray, "K"]
+    R: Float[np.ndarray, "K 3 3"]
+    t: Float[np.ndarray, "K 3"]
+    velocity: Float[np.ndarray, "K 3"]
+    spin: Float[np.ndarray, "K 3"]
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def stepped(self, step: Float[np.ndarray, "K D"]) -> Knots:
+        """D = 6: turned about the world's axes (rad) and shifted (m); D = 12: also spin and velocity."""
+        turned = rotvecs_to_matrices(step[:, :3]) @ self.R
+        faster = (
+            {"spin": self.spin + step[:, 6:9], "velocity": self.velocity + step[:, 9:]} if step.shape[1] > 6 else {}
+        )
+        return replace(self, R=turned, t=self.t + step[:, 3:6], **faster)
+
+
+@dataclass(frozen=True, eq=False)
+class CameraState:
+    """R: cam_from_world; center: m, world; lens: fx fy cx cy and distortion; offset_s: to be added to the times of its
+    pictures; line_s: later by so much is a row than the one above it."""
+
+    R: Float[np.ndarray, "3 3"]
+    center: Float[np.ndarray, "3"]
+    lens: Float[np.ndarray, "n"]
+    offset_s: float = 0.0
+    line_s: float = 0.0
+
+    def stepped(self, step: Float[np.ndarray, "n"]) -> CameraState:
+        """By a step in the camera's own numbers."""
+        count = len(self.lens)
+        return CameraState(
+            rotvecs_to_matrices(step[:3]) @ self.R,
+            self.center + step[3:6],
+            self.lens + step[6 : 6 + count],
+            self.offset_s + float(step[6 + count]),
+            self.line_s + float(step[7 + count]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    cameras: tuple[CameraState, ...]
+    knots: Knots
+
+    def stepped(self, parameters: Parameters, step: np.ndarray, knot_step: np.ndarray) -> State:
+        """By a step in the P numbers of the cameras and one per knot."""
+        padded = np.append(step, 0.0)
+        cameras = tuple(
+            camera.stepped(padded[columns]) for camera, columns in zip(self.cameras, parameters.columns, strict=True)
+        )
+        return State(cameras, self.knots.stepped(knot_step))
+
+    def values(self, parameters: Parameters) -> Float[np.ndarray, "P"]:
+        """The P numbers; zero for poses, which have no value apart from a start."""
+        out = np.zeros(len(parameters))
+        for camera, columns in zip(self.cameras, parameters.columns, strict=True):
+            own = np.concatenate([np.zeros(6), camera.lens, [camera.offset_s, camera.line_s]])
+            out[columns[columns >= 0]] = own[columns >= 0]
+        return out
+
+
+def camera_states(rig: Rig) -> tuple[CameraState, ...]:
+    return tuple(CameraState(c.cam_from_world.R, c.center, parameters_of(c.intrinsics)) for c in rig)
+
+
+def rig_from(states: tuple[CameraState, ...], rig: Rig) -> Rig:
+    """The cameras of a rig with the numbers of a state."""
+    return Rig(tuple(_camera_from(state, camera) for state, camera in zip(states, rig, strict=True)))
+
+
+def _camera_from(state: CameraState, camera: Camera) -> Camera:
+    fx, fy, cx, cy = state.lens[:4]
+    old = camera.intrinsics
+    K = np.array([[fx, old.K[0, 1], cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    pose = RigidTransform(state.R, -state.R @ state.center)
+    return Camera(camera.name, Intrinsics(old.image_size, K, state.lens[4:], old.lens), pose)
