@@ -80,7 +80,9 @@ class Sheet:
     """One side of a sheet of paper.
 
     name: "front", "row1_column2_back", ...; size_m: width and height; ink: black rectangles; texts: black, in
-    Helvetica. board_origin_m: where the board's origin lies (on a tile it may be off the sheet).
+    Helvetica. board_origin_m: where the board's origin lies (on a tile it may be off the sheet). window_m: what of the
+    board, with its border, the sheet shows; cuts_m: what it is seen to show in the end, between the edges of sheets
+    that are laid over it and its own (both m, board frame; left, top, right, bottom).
     """
 
     name: str
@@ -89,6 +91,8 @@ class Sheet:
     texts: tuple[Text, ...]
     board_origin_m: tuple[float, float]
     mirrored: bool
+    window_m: Float[np.ndarray, "4"]
+    cuts_m: Float[np.ndarray, "4"]
 
     def from_board(self, points: Float[np.ndarray, "*N 3"]) -> Float[np.ndarray, "*N 2"]:
         """Where points of the board (board frame, m) are printed on this sheet, m."""
@@ -192,7 +196,7 @@ def _too_large(board: Board, config: PrintConfig) -> CalibrationError:
         pass
     return CalibrationError(
         f"the board measures {width:g} x {height:g} mm, and {config.paper} has room for {room[0]:g} x {room[1]:g} mm",
-        remedy=", ".join([*hints, "or tile it over several sheets"]) + ".",
+        remedy=", ".join([*hints, "or tile it over several sheets (--tiled)"]) + ".",
     )
 
 
@@ -208,15 +212,16 @@ def _tiles(board: Board, size: tuple[float, float], config: PrintConfig) -> list
 
 
 def _cuts(board: Board, axis: int, room: float, config: PrintConfig) -> list[float]:
-    """Where the sheets' edges lie along an axis, first to last. They run through middles of squares, not through
-    corners: there, a bad joint would be measured."""
+    """Where sheets have their edges along an axis, first to last, on as few as it takes. Where that leaves a choice
+    they run through middles of squares, not near corners: there, a bad joint would be measured."""
     end = board.size_m[axis] + config.border_m
     cuts = [-config.border_m]
-    middles = _middles(board, axis)
-    while end - cuts[-1] > room + 1e-9:
-        farthest = cuts[-1] + room - config.overlap_m
-        before = [m for m in middles if cuts[-1] + room / 3 < m <= farthest]
-        cuts.append(before[-1] if before else farthest)
+    step = room - config.overlap_m
+    sheets = 1 + max(0, int(np.ceil((end - cuts[0] - room) / step - 1e-9)))
+    for left in range(sheets - 1, 0, -1):
+        farthest, nearest = cuts[-1] + step, end - room - (left - 1) * step
+        middles = [m for m in _middles(board, axis) if nearest <= m <= farthest]
+        cuts.append(middles[-1] if middles else farthest)
     return [*cuts, end]
 
 
@@ -248,6 +253,8 @@ def _sheet(layout: _Layout, tile: _Tile, mirrored: bool) -> Sheet:
         texts=(*numbers, *written(_sentences(layout, tile, mirrored), strip)),
         board_origin_m=(float(width - shift[0] if mirrored else shift[0]), float(shift[1])),
         mirrored=mirrored,
+        window_m=tile.window,
+        cuts_m=tile.cuts,
     )
 
 
