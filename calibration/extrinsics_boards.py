@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from calibration.board_motion import BoardMotion, rotvecs_to_matrices
 from calibration.board_pose import CornerRays, ViewPoses, pose_normals
 from calibration.camera import Rig
-from calibration.extrinsics_pairs import VOTE_ANGLE, ViewTable, board_outline
+from calibration.extrinsics_pairs import NOISE_PX, VOTE_ANGLE, ViewTable, board_outline
 from calibration.observations import BoardObservations
 
 AT_ONCE = 200
@@ -131,13 +131,48 @@ def _refined(
         R_best, center_best = np.where(better[:, None, None], R, R_best), np.where(better[:, None], center, center_best)
         best = np.where(better, loss, best)
         damping = np.where(better, damping / 10, damping * 100)
-        to_camera = np.kron(np.eye(2), np.ones((3, 3))) * np.tile(turn, (1, 2, 2))
-        summed, pulled = np.zeros_like(normal), np.zeros_like(gradient)
-        np.add.at(summed, moment, np.swapaxes(to_camera, -1, -2) @ view_normal @ to_camera)
-        np.add.at(pulled, moment, (np.swapaxes(to_camera, -1, -2) @ view_gradient[..., None])[..., 0])
+        summed, pulled = _by_moment(turn, moment, view_normal, view_gradient, len(R))
         normal = np.where(better[:, None, None], summed, normal)
         gradient = np.where(better[:, None], pulled, gradient)
         damped = normal + (damping[:, None] * np.einsum("mii->mi", normal) + 1e-9)[:, None] * np.eye(6)
         step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
         R, center = rotvecs_to_matrices(step[:, :3]) @ R_best, center_best + step[:, 3:]
     return R_best, center_best
+
+
+def _by_moment(
+    turn: Float[np.ndarray, "v 3 3"],
+    moment: Int[np.ndarray, "v"],
+    normal: Float[np.ndarray, "v 6 6"],
+    gradient: Float[np.ndarray, "v 6"],
+    count: int,
+) -> tuple[Float[np.ndarray, "M 6 6"], Float[np.ndarray, "M 6"]]:
+    """Sums over the views of every moment, in world axes."""
+    to_camera = np.zeros((len(turn), 6, 6))
+    to_camera[:, :3, :3] = to_camera[:, 3:, 3:] = turn
+    from_camera = np.swapaxes(to_camera, -1, -2)
+    normals, gradients = np.zeros((count, 6, 6)), np.zeros((count, 6))
+    np.add.at(normals, moment, from_camera @ normal @ to_camera)
+    np.add.at(gradients, moment, (from_camera @ gradient[..., None])[..., 0])
+    return normals, gradients
+
+
+def moment_covariances(
+    rig: Rig,
+    rays: CornerRays,
+    view: Int[np.ndarray, "C M"],
+    R: Float[np.ndarray, "M 3 3"],
+    center: Float[np.ndarray, "M 3"],
+) -> Float[np.ndarray, "M 6 6"]:
+    """Of the board's turn (rad, about its middle) and place (m) in world axes; each view counts with its own noise,
+    0.3 px per axis at least. The cameras are taken as exact."""
+    camera, moment = np.nonzero(view >= 0)
+    rays = rays.of(view[camera, moment])
+    turn, origin = (values[camera] for values in _camera_arrays(rig))
+    at = (turn @ (center[moment] - origin)[..., None])[..., 0]
+    residual = rays.residual_px(turn @ R[moment], at)
+    square = np.where(np.isfinite(residual), residual, 0.0) ** 2
+    variance = np.maximum(square.sum(axis=(-2, -1)) / (2 * rays.mask.sum(axis=1)), NOISE_PX**2)
+    normal, gradient, _ = pose_normals(rays, turn @ R[moment], at, 1e3)
+    normals, _ = _by_moment(turn, moment, normal / variance[:, None, None], gradient, len(R))
+    return np.linalg.inv(normals)
