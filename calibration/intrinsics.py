@@ -1,13 +1,43 @@
-"""The lens of every camera from its own views of a board."""
+"""The lens of every camera from its own views of a board.
+
+Of all views some are chosen (`view_selection`), every formula in question is fitted to them (`intrinsics_fit`),
+held-out views decide between formulas (`intrinsics_choice`), and the result says how far it can be trusted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+from jaxtyping import Float
+
 from calibration.camera import Intrinsics
+from calibration.errors import CalibrationError
+from calibration.intrinsics_choice import CANDIDATES, choose
+from calibration.intrinsics_fit import (
+    BROWN,
+    FISHEYE,
+    FittedLens,
+    LensModel,
+    extended,
+    fit_lens,
+    fitting_views,
+    posed,
+    refined_poses,
+    robust_weight,
+    started,
+    weak_prior,
+)
 from calibration.intrinsics_prior import IntrinsicsPrior
 from calibration.intrinsics_result import IntrinsicsConfig, IntrinsicsResult, UnobservableIntrinsicsError
+from calibration.intrinsics_solver import LensFit, distances, linearise
+from calibration.intrinsics_summary import CalibratedLens, known_result, result_of
+from calibration.intrinsics_uncertainty import covariance_of, coverage_of
+from calibration.intrinsics_verdict import UNOBSERVABLE, footage_to_add
+from calibration.intrinsics_views import ViewTable, table_of_views
+from calibration.lenses import Lens
 from calibration.observations import BoardObservations
+from calibration.view_selection import informative_views, spread_views, view_signatures
 
 __all__ = [
     "IntrinsicsConfig",
@@ -17,11 +47,141 @@ __all__ = [
     "calibrate_intrinsics",
 ]
 
+START_VIEWS = 16
+FEWEST_VIEWS = 3
+"""Two views of a plane give four equations for fx, fy, cx, cy and leave nothing to tell a bent lens by."""
+
 
 def calibrate_intrinsics(
     observations: BoardObservations,
     config: IntrinsicsConfig | None = None,
     known: Mapping[str, Intrinsics] | None = None,
 ) -> dict[str, IntrinsicsResult]:
-    """A lens for every camera of the observations, in their order; `known` ones are taken as they are."""
-    raise NotImplementedError
+    """A lens for every camera of the observations, in their order.
+
+    `known` lenses are taken as they are (resized to the pictures), with a sentence where the views contradict them.
+    Raises UnobservableIntrinsicsError, naming every camera whose views do not determine its lens.
+    """
+    config = IntrinsicsConfig() if config is None else config
+    known = {} if known is None else known
+    results: dict[str, IntrinsicsResult] = {}
+    refusals: list[UnobservableIntrinsicsError] = []
+    for group in _groups(observations, config, known):
+        try:
+            if group[0] in known:
+                results[group[0]] = known_result(observations, group[0], known[group[0]], config)
+            else:
+                results |= _calibrated(observations, group, config)
+        except UnobservableIntrinsicsError as refusal:
+            refusals.append(refusal)
+    if len(refusals) == 1:
+        raise refusals[0]
+    if refusals:
+        raise UnobservableIntrinsicsError("\n".join(str(refusal) for refusal in refusals))
+    return {name: results[name] for name in observations.cameras}
+
+
+def _groups(
+    observations: BoardObservations, config: IntrinsicsConfig, known: Mapping[str, Intrinsics]
+) -> list[tuple[str, ...]]:
+    """Cameras that get one lens, in the order of their first one; known cameras stand alone."""
+    shared = [tuple(name for name in group if name not in known) for group in config.shared]
+    sizes = dict(zip(observations.cameras, observations.image_sizes, strict=True))
+    for group in shared:
+        for name in group:
+            observations.index(name)
+        if len({sizes[name] for name in group}) > 1:
+            raise CalibrationError(
+                f"cameras {', '.join(group)} are to share one lens, but their pictures differ in size",
+                remedy="Share intrinsics between cameras of the same make and setting only.",
+            )
+    of_camera = {name: group for group in shared for name in group}
+    return list(dict.fromkeys(of_camera.get(name, (name,)) for name in observations.cameras))
+
+
+def _calibrated(
+    observations: BoardObservations, cameras: tuple[str, ...], config: IntrinsicsConfig
+) -> dict[str, IntrinsicsResult]:
+    table, useless = table_of_views(observations, cameras, config.min_corners)
+    _check_enough(cameras, len(table), useless)
+    models = CANDIDATES[config.lens]
+    starts = _starts(table, models)
+    chosen, misfits = _chosen_views(table, min(starts.values(), key=lambda pair: pair[0])[1], config.max_views)
+    fits = _fits(chosen, models, {lens: fit for lens, (_, fit) in starts.items()}, config)
+    best, held_out = choose(fits, chosen, folds=config.folds, outlier_sigmas=config.outlier_sigmas)
+    covariance = covariance_of(best)
+    _check_observable(cameras, best, covariance)
+    dropped = useless | misfits | best.dropped
+    whole = CalibratedLens(best, covariance, held_out, dropped)
+    return {name: result_of(observations, name, whole) for name in cameras}
+
+
+def _check_enough(cameras: tuple[str, ...], count: int, useless: Mapping[int, str]) -> None:
+    if count >= FEWEST_VIEWS:
+        return
+    name = ", ".join(cameras)
+    if not count and not useless:
+        what = f"camera {name} never sees the board"
+    else:
+        few = f", and {len(useless)} with too few corners" if useless else ""
+        what = f"camera {name} has {count} usable views of the board{few}: no lens can be told from that"
+    raise UnobservableIntrinsicsError(
+        what,
+        remedy=f"Add footage in which it sees the board from {FEWEST_VIEWS} sides or more (20 are better), near and "
+        "tilted; or give its intrinsics; or let it share those of a camera of the same make.",
+    )
+
+
+def _check_observable(cameras: tuple[str, ...], best: FittedLens, covariance: Float[np.ndarray, "P P"]) -> None:
+    relative = float((np.sqrt(np.diag(covariance)[:2]) / best.fit.parameters[:2]).max())
+    if relative <= UNOBSERVABLE:
+        return
+    coverage = coverage_of(best.table.xy[best.table.weight > 0], best.table.image_size)
+    raise UnobservableIntrinsicsError(
+        f"camera {', '.join(cameras)}: its focal length cannot be told from these {len(best.table)} views "
+        f"(known to {min(relative, 1.0):.0%} only)",
+        remedy=footage_to_add(best, coverage),
+    )
+
+
+def _starts(table: ViewTable, models: tuple[LensModel, ...]) -> dict[Lens, tuple[float, LensFit]]:
+    """For each kind of lens its median error, px, and a first fit to some views that differ."""
+    some = table.of(spread_views(view_signatures(table), START_VIEWS))
+    starts = {}
+    failures = []
+    for model in (FISHEYE if lens is Lens.FISHEYE else BROWN for lens in dict.fromkeys(m.lens for m in models)):
+        try:
+            fit = started(some, model)
+        except CalibrationError as failure:
+            failures.append(failure)
+            continue
+        starts[model.lens] = (float(np.median(distances(some, fit)[some.present])), fit)
+    if not starts:
+        raise failures[0]
+    return starts
+
+
+def _chosen_views(table: ViewTable, start: LensFit, count: int) -> tuple[ViewTable, dict[int, str]]:
+    """The views that say most about the lens, of those that fit it."""
+    model = FISHEYE if start.lens is Lens.FISHEYE else BROWN
+    prior = weak_prior(table.image_size, float(start.parameters[:2].mean()), model)
+    fit = refined_poses(table, start.parameters, start.lens)
+    keep, dropped = fitting_views(table, fit)
+    table, fit = table.of(keep), LensFit(fit.lens, fit.parameters, fit.R[keep], fit.t[keep])
+    weight, sigma = robust_weight(table, fit)
+    information = linearise(table.weighted(weight), fit).information / sigma**2
+    base = np.diag(prior.information)
+    return table.of(informative_views(information, view_signatures(table), base, count)), dropped
+
+
+def _fits(
+    table: ViewTable, models: tuple[LensModel, ...], starts: Mapping[Lens, LensFit], config: IntrinsicsConfig
+) -> list[FittedLens]:
+    """Every model whose kind of lens has a start; a model with more coefficients begins at the fit with fewer."""
+    fits: list[FittedLens] = []
+    begin = {lens: posed(table, start.parameters, lens) for lens, start in starts.items()}
+    for model in models:
+        if model.lens in begin:
+            start = extended(begin[model.lens], model)
+            fits.append(fit_lens(table, start, model, outlier_sigmas=config.outlier_sigmas))
+    return fits

@@ -9,14 +9,23 @@ from jaxtyping import Bool, Float
 
 from calibration.errors import CalibrationError
 from calibration.intrinsics_prior import intrinsics_from
-from calibration.intrinsics_solver import LensFit, Linearised, WeakPrior, cost_of, linearise, residuals, solve
+from calibration.intrinsics_solver import (
+    LensFit,
+    Linearised,
+    WeakPrior,
+    cost_of,
+    distances,
+    linearise,
+    residuals,
+    solve,
+)
 from calibration.intrinsics_views import ViewTable, mirrored_poses, poses_from_rays
 from calibration.lenses import Lens
 
 MEDIAN_OF_RAYLEIGH = 1.1774
 """Median length of a vector of two normal numbers of deviation 1."""
 
-CAUCHY = 3.0
+REDESCENDING = 3.0
 """Deviations at which a corner's weight is a quarter, while outliers are being found."""
 
 ROBUST_ROUNDS = 3
@@ -59,7 +68,7 @@ class FittedLens:
 
     def error_px(self) -> Float[np.ndarray, "V K"]:
         """Distance of every corner from where it should be; 0 where there is none."""
-        return np.linalg.norm(residuals(self.table, self.fit), axis=-1)
+        return distances(self.table, self.fit)
 
     def linearised(self) -> Linearised:
         """The normal equations at the fit."""
@@ -109,12 +118,12 @@ def _started_at(table: ViewTable, model: LensModel, focal_px: float) -> tuple[fl
     free = np.zeros(len(prior.mean), dtype=bool)
     free[[0, 1, 4]] = True
     for _ in range(2):
-        weighted = table.weighted(_cauchy_weight(table, fit)[0])
+        weighted = table.weighted(robust_weight(table, fit)[0])
         if not np.isfinite(cost_of(weighted, fit)):
             return np.inf, fit
         fit = solve(weighted, fit, prior, noise_px=1.0, free=free, iterations=START_ITERATIONS)
         free[:] = True
-    error = np.linalg.norm(residuals(table, fit), axis=-1)[table.present]
+    error = distances(table, fit)[table.present]
     return float(np.minimum(error, 5 * np.median(error)).mean()), fit
 
 
@@ -124,16 +133,24 @@ def posed(table: ViewTable, parameters: Float[np.ndarray, "P"], lens: Lens) -> L
     return LensFit(lens, parameters, *poses_from_rays(table, rays))
 
 
+def refined_poses(table: ViewTable, parameters: Float[np.ndarray, "P"], lens: Lens) -> LensFit:
+    """A given lens with the poses that fit the corners best."""
+    fit = posed(table, parameters, lens)
+    prior = WeakPrior(parameters, np.zeros_like(parameters))
+    return unmirrored(table.weighted(robust_weight(table, fit)[0]), fit, prior)
+
+
 def robust_sigma(error_px: Float[np.ndarray, "n"]) -> float:
     """Standard deviation of a coordinate from the median of the distances."""
-    return max(float(np.median(error_px)) / MEDIAN_OF_RAYLEIGH, 1e-6) if len(error_px) else 1e-6
+    finite = error_px[np.isfinite(error_px)]
+    return max(float(np.median(finite)) / MEDIAN_OF_RAYLEIGH, 1e-6) if len(finite) else 1e-6
 
 
-def _cauchy_weight(table: ViewTable, fit: LensFit) -> tuple[Float[np.ndarray, "V K"], float]:
-    error = np.linalg.norm(residuals(table, fit), axis=-1)
-    there = table.present & np.isfinite(error)
-    sigma = robust_sigma(error[there])
-    return np.where(there, 1 / (1 + (np.nan_to_num(error) / (CAUCHY * sigma)) ** 2) ** 2, 0.0), sigma
+def robust_weight(table: ViewTable, fit: LensFit) -> tuple[Float[np.ndarray, "V K"], float]:
+    """Weights that fall with the distance, 1 / (1 + (d / 3 sigma)²)² (Geman & McClure 1985), and sigma, px."""
+    error = distances(table, fit)
+    sigma = robust_sigma(error[table.present])
+    return np.where(table.present, 1 / (1 + (error / (REDESCENDING * sigma)) ** 2) ** 2, 0.0), sigma
 
 
 def fit_lens(table: ViewTable, start: LensFit, model: LensModel, *, outlier_sigmas: float | int) -> FittedLens:
@@ -141,10 +158,10 @@ def fit_lens(table: ViewTable, start: LensFit, model: LensModel, *, outlier_sigm
     prior = weak_prior(table.image_size, float(start.parameters[:2].mean()), model)
     fit, sigma = start, 1.0
     for round_index in range(ROBUST_ROUNDS):
-        weight, sigma = _cauchy_weight(table, fit)
+        weight, sigma = robust_weight(table, fit)
         fit = solve(table.weighted(weight), fit, prior, noise_px=sigma, iterations=10)
         fit = unmirrored(table.weighted(weight), fit, prior) if round_index == 0 else fit
-    keep, dropped = _fitting_views(table, fit)
+    keep, dropped = fitting_views(table, fit)
     table, fit = table.of(keep), LensFit(fit.lens, fit.parameters, fit.R[keep], fit.t[keep])
     for _ in range(2):
         table, fit, thin = _without_outliers(table, fit, outlier_sigmas)
@@ -172,8 +189,9 @@ def unmirrored(table: ViewTable, fit: LensFit, prior: WeakPrior) -> LensFit:
     )
 
 
-def _fitting_views(table: ViewTable, fit: LensFit) -> tuple[Bool[np.ndarray, "V"], dict[int, str]]:
-    error = np.linalg.norm(residuals(table, fit), axis=-1)
+def fitting_views(table: ViewTable, fit: LensFit) -> tuple[Bool[np.ndarray, "V"], dict[int, str]]:
+    """Which views fit as well as the others do, and what is wrong with the rest."""
+    error = distances(table, fit)
     median = np.array([np.median(row[there]) for row, there in zip(error, table.present, strict=True)])
     usual = float(np.median(median))
     bad = median > BAD_VIEW * max(usual, 1e-6)
@@ -188,7 +206,7 @@ def _without_outliers(
     table: ViewTable, fit: LensFit, outlier_sigmas: float | int
 ) -> tuple[ViewTable, LensFit, dict[int, str]]:
     """Weights 1 and 0; views with fewer than four corners left go."""
-    error = np.linalg.norm(residuals(table, fit), axis=-1)
+    error = distances(table, fit)
     fine = table.present & (error <= float(outlier_sigmas) * robust_sigma(error[table.present]))
     enough = fine.sum(axis=1) >= 4
     reasons = {int(v): "nearly all of its corners are outliers" for v in table.view[~enough]}

@@ -64,6 +64,11 @@ def residuals(table: ViewTable, fit: LensFit) -> Float[np.ndarray, "V K 2"]:
     return np.where(table.present[..., None], off, 0.0)
 
 
+def distances(table: ViewTable, fit: LensFit) -> Float[np.ndarray, "V K"]:
+    """px, lengths of the residuals; infinite for corners that the lens does not image."""
+    return np.nan_to_num(np.linalg.norm(residuals(table, fit), axis=-1), nan=np.inf, posinf=np.inf)
+
+
 def cost_of(table: ViewTable, fit: LensFit) -> float:
     """Half the weighted sum of squares, px²; infinite where a corner is not imaged."""
     counted = table.weight > 0

@@ -1,0 +1,97 @@
+"""Which formula a lens gets: the one that predicts views it was not fitted to.
+
+Every model is fitted to all folds but one; in the fold left out only the poses are fitted, and what remains is scored,
+cut off at the outlier limit of the best model. Brown–Conrady stays unless another model is better by more than chance
+and by an amount that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from calibration.intrinsics_fit import BROWN, FISHEYE, RATIONAL, FittedLens, LensModel
+from calibration.intrinsics_prior import intrinsics_from
+from calibration.intrinsics_solver import LensFit, distances, solve
+from calibration.intrinsics_views import ViewTable
+from calibration.lenses import Lens
+
+CANDIDATES: Mapping[str, tuple[LensModel, ...]] = {
+    "auto": (BROWN, FISHEYE, RATIONAL),
+    "brown_conrady": (BROWN,),
+    "rational": (RATIONAL,),
+    "fisheye": (FISHEYE,),
+}
+
+DEVIATIONS = 2.5
+"""Of the mean difference between two models over views: beyond is no chance in 99 of 100 cases."""
+
+WORTH = 0.01
+"""Share of the squared error that another model has to save; below, the picture's corners move by less than the noise
+of one corner, and three more coefficients only make others less certain."""
+
+
+def held_out_errors(
+    fitted: FittedLens, everything: ViewTable, *, folds: int, limit_px: float
+) -> Float[np.ndarray, "V"]:
+    """Mean squared distance, px², in every view of `everything` when the lens is fitted to other folds; distances count
+    up to `limit_px`. Views that the model dropped count that much."""
+    score = np.full(len(everything), limit_px**2)
+    position = {int(view): row for row, view in enumerate(everything.view)}
+    rows = np.array([position[int(view)] for view in fitted.table.view])
+    fold = np.argsort(np.argsort(everything.frame, kind="stable"), kind="stable")[rows] % folds
+    fixed = np.zeros(len(fitted.fit.parameters), dtype=bool)
+    for index in range(folds):
+        out = fold == index
+        if not out.any() or (~out).sum() < 2:
+            continue
+        trained = _of_views(fitted, ~out)
+        inner = solve(trained.table, trained.fit, fitted.prior, noise_px=fitted.sigma_px, iterations=8)
+        left = _of_views(fitted, out)
+        start = replace(left.fit, parameters=inner.parameters)
+        seen = solve(left.table, start, fitted.prior, noise_px=1.0, free=fixed, iterations=5)
+        squared = np.minimum(distances(left.table, seen), limit_px) ** 2
+        score[rows[out]] = np.where(left.table.present, squared, 0).sum(1) / left.table.present.sum(1)
+    return score
+
+
+def _of_views(fitted: FittedLens, rows: np.ndarray) -> FittedLens:
+    fit = fitted.fit
+    return replace(fitted, table=fitted.table.of(rows), fit=LensFit(fit.lens, fit.parameters, fit.R[rows], fit.t[rows]))
+
+
+def choose(
+    fits: Sequence[FittedLens], everything: ViewTable, *, folds: int, outlier_sigmas: float | int
+) -> tuple[FittedLens, dict[str, float]]:
+    """The fit to take, and the RMS error on held-out views of all."""
+    limit = float(outlier_sigmas) * min(one.sigma_px for one in fits)
+    scores = {one.model.name: held_out_errors(one, everything, folds=folds, limit_px=limit) for one in fits}
+    best = fits[0]
+    for other in fits[1:]:
+        mine, theirs = scores[best.model.name], scores[other.model.name]
+        if _covers_picture(best) == _covers_picture(other):
+            take = _is_better(theirs, mine)
+        else:
+            take = _covers_picture(other) and not _is_better(mine, theirs)
+        best = other if take else best
+    return best, {name: float(np.sqrt(score.mean())) for name, score in scores.items()}
+
+
+def _is_better(other: Float[np.ndarray, "V"], best: Float[np.ndarray, "V"]) -> bool:
+    saved = best - other
+    error = float(saved.std(ddof=1)) / np.sqrt(len(saved)) if len(saved) > 1 else np.inf
+    return bool(saved.mean() > DEVIATIONS * error and saved.mean() > WORTH * best.mean())
+
+
+def _covers_picture(fitted: FittedLens) -> bool:
+    """Whether every pixel has a ray. A fisheye's picture may end within the frame; another lens's polynomial that turns
+    back there has been bent by corners elsewhere."""
+    if fitted.model.lens is Lens.FISHEYE:
+        return True
+    width, height = fitted.table.image_size
+    corners = np.array([[x, y] for x in (0.0, width - 1.0) for y in (0.0, height - 1.0)])
+    lens = intrinsics_from(fitted.fit.parameters, fitted.table.image_size, fitted.model.lens)
+    return bool(np.isfinite(lens.ray(corners)).all())
