@@ -52,9 +52,9 @@ class CameraQuality:
     coverage: (8, 8) trusted corners by place in the picture, top left first; covered_share: of its cells with a
     corner. center_m (3,), axes (3, 3; rows: right, down and ahead) and position_covariance_m2 (3, 3): in the world.
     position_std_mm: RMS length of the error in place. Standard deviations are NaN where they are not known, and 0
-    where the number was given and kept. ray_std_mm: how far (RMS) its rays pass by the points of the working volume that
-    it sees, because it is uncertain itself; the figure that joins place, direction and lens. shared_moments: at which another camera saw the board too. time_offset_ms,
-    line_time_us: 0 unless they were solved for.
+    where the number was given and kept. ray_std_mm: how far (RMS) its rays pass by the points of the working volume
+    that it sees, because it is uncertain itself: place, direction and lens in one figure. shared_moments: at which
+    another camera saw the board too. time_offset_ms, line_time_us: 0 unless they were solved for.
     """
 
     name: str

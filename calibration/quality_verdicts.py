@@ -31,7 +31,7 @@ DETECTOR_PX = 4.0
 grows with the picture, for they look at people scaled to one size."""
 
 DETECTOR_MM = 20.0
-"""What markerless joints are off by at best, against markers: 20-30 mm (Nakano 2020, Kanko 2021, Uhlrich 2023)."""
+"""What markerless joints are off by at best, against markers: 20-30 mm (Nakano et al. 2020, Kanko et al. 2021)."""
 
 REFERENCE_PX = 1280
 
@@ -61,7 +61,7 @@ class Finding:
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """The worst one; good where there is none."""
-    return max(verdicts, key=ORDER.index, default="good")
+    return ORDER[max((ORDER.index(verdict) for verdict in verdicts), default=0)]
 
 
 def judge(value: float, good: float, usable: float) -> Verdict:
