@@ -258,9 +258,9 @@ def _sentences(
     extrinsics: ExtrinsicsReport | None,
     world: WorldFrame | None,
 ) -> tuple[str, ...]:
-    """The worst first; then what happened on the way."""
+    """The worst first, of each camera its first reason only; then what happened on the way."""
     found = [(finding.verdict, finding.reason) for finding in on_rig]
-    found += [(camera.verdict, f"{camera.name}: {reason}") for camera in cameras for reason in camera.reasons]
+    found += [(camera.verdict, f"{camera.name}: {camera.reasons[0]}") for camera in cameras if camera.reasons]
     found.sort(key=lambda pair: pair[0] != "redo")
     told = [*(extrinsics.sentences if extrinsics else ()), *(world.sentences if world else ())]
     return tuple(dict.fromkeys([*(reason for _, reason in found), *told]))

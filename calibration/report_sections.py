@@ -106,9 +106,9 @@ def cameras_section(report: CalibrationReport) -> str:
     longest = arrow_scale(report.cameras, LEAST_ARROW_PX)
     cards = "".join(_card(camera, longest) for camera in report.cameras)
     legend = (
-        f"Arrows: mean of where corners were seen, minus where they should be, in places with {FEWEST_IN_CELL} corners or "
-        "more. The scale is the same for all cameras: an arrow as long as a place is wide stands for "
-        f"{longest / ARROW_CELLS:.2f} px. Arrows that point all ways are noise; arrows that agree with their neighbours "
+        f"Arrows: mean of where corners were seen, minus where they should be, in places of {FEWEST_IN_CELL} or "
+        "more corners. The scale is the same for all cameras: an arrow as long as a place is wide stands for "
+        f"{longest / ARROW_CELLS:.2f} px. Arrows that point all ways are noise; arrows that agree with neighbours "
         "show a lens that does not fit."
     )
     return f'<h2>Cameras</h2><div class="cameras">{cards}</div><p class="note">{legend}</p>{_camera_table(report)}'

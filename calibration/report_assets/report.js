@@ -17,7 +17,7 @@
 
   const bottom = scene.points.length ? Math.min(...scene.points.map((point) => point[2])) : 0;
   const layer = scene.points.map((point) => Math.floor((point[2] - bottom) / scene.step + 0.5));
-  const layers = scene.points.length ? Math.max(...layers) + 1 : 0;
+  const layers = scene.points.length ? Math.max(...layer) + 1 : 0;
   find("slice").max = Math.max(layers - 1, 0);
   find("slice").value = Math.floor(layers / 2);
 
