@@ -20,7 +20,7 @@ PEERS = ("aniposelib==0.8.0", "caliscope==0.11.8", "pose2sim==0.10.49")
 PEERS_NEED = (
     *("anytree==2.13.0", "av", "c3d==0.6.0", "jax==0.10.2", "matplotlib", "numba==0.68.1", "numpy"),
     *("opencv-contrib-python", "pandas==3.1.1", "platformdirs", "rich", "rtoml==0.14.0", "scipy", "toml==0.10.2"),
-    "tqdm==4.70.1",
+    *("tqdm==4.70.1", "typing-extensions"),
 )
 """What the imports of the peers' calibration code ask for; their own lists are far longer (Qt, OpenSim, a second
 OpenCV). What this project uses too has the versions of constraints.txt."""
