@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from calibration.boards import CharucoBoard
-from calibration.detection_charuco import charuco_corners
+from calibration.detection_charuco import CharucoLayout, charuco_corners
 from calibration.detection_markers import MarkerFinder
 
 Board = Any
@@ -48,10 +48,11 @@ class BoardDetector:
         self.config = config or DetectionConfig()
         assert isinstance(board, CharucoBoard)
         self._finder = MarkerFinder(board.dictionary, range(board.n_markers))
+        self._layout = CharucoLayout.of(board)
 
     def detect(self, image: UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W 3"]) -> SeenCorners | None:
         """The board's corners in a grey or BGR picture; None where too few are seen."""
         gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         gray = np.ascontiguousarray(255 - gray if self.board.inverted else gray)
-        ids, xy, mirrored = charuco_corners(gray, self.board, self._finder)
+        ids, xy, mirrored = charuco_corners(gray, self._layout, self._finder.find(gray))
         return SeenCorners(ids, xy, mirrored) if len(ids) >= self.config.min_corners else None

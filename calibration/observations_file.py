@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def write_observations(path: str | Path, observations: BoardObservations) -> Non
             image_sizes=np.array(observations.image_sizes, dtype=np.int64).reshape(-1, 2),
             **{name: getattr(observations, name) for name in TABLES},
         )
-    os.replace(part, path)
+    part.replace(path)
 
 
 def read_observations(path: str | Path) -> BoardObservations:

@@ -29,8 +29,8 @@ class ClipTimes:
 @dataclass(frozen=True, eq=False)
 class FrameTimes:
     """N frames. cameras: names as in the file. camera: (N,) index into them. frame: (N,) its index in the clip, as the
-    file counts. time_s: (N,) since the first frame of all. moment: (N,) frames of one moment belong together: caliscope's
-    sync_index, else frames that were taken at about the same time (`grouped_by_time`). path: the file."""
+    file counts. time_s: (N,) since the first frame of all. moment: (N,) frames of one moment belong together:
+    caliscope's sync_index, else frames that were taken at about the same time (`grouped_by_time`). path: the file."""
 
     cameras: tuple[str, ...]
     camera: Int[np.ndarray, "N"]
@@ -64,7 +64,8 @@ class FrameTimes:
         if len(frame) and frame[-1] >= n_frames:
             if len(frame) != n_frames:
                 raise FileFormatError(
-                    f"has {len(frame)} frames of camera {camera}, from {frame[0]} to {frame[-1]}; its clip has {n_frames}",
+                    f"has {len(frame)} frames of camera {camera}, from {frame[0]} to {frame[-1]}; "
+                    f"its clip has {n_frames}",
                     where=self.path,
                     remedy="Give the file that was recorded with these clips, or remove it.",
                 )
