@@ -71,6 +71,16 @@ def _end(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
+def heed_signals() -> None:
+    """Leave, where a signal has asked for it and the exception that it raised was lost.
+
+    Exceptions in callbacks of the interpreter (weak references, destructors) and within some extensions go nowhere; a
+    command that goes on after Ctrl-C finds out here, at its next step.
+    """
+    if _signals:
+        raise KeyboardInterrupt if _signals[0] == signal.SIGINT else SystemExit(128 + _signals[0])
+
+
 def _interrupted(number: int) -> typer.Exit:
     if number == signal.SIGINT:
         stderr.print("Interrupted. What was finished is kept; run the same command again to go on.")

@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mocap.cli.console import stderr
+from mocap.cli.console import heed_signals, stderr
 
 log = logging.getLogger("mocap")
 PLAIN_INTERVAL_S = 10.0
@@ -47,10 +47,12 @@ class BarObserver:
 
     def stage_started(self, stage: str) -> None:
         """Add the stage's bar."""
+        heed_signals()
         self._tasks[stage] = self._progress.add_task(stage, total=None)
 
     def progressed(self, stage: str, done: int, total: int) -> None:
         """Move the stage's bar; `total` may be an estimate that changes."""
+        heed_signals()
         if stage in self._tasks:
             self._progress.update(self._tasks[stage], completed=done, total=total)
 
@@ -79,11 +81,13 @@ class LineObserver:
 
     def stage_started(self, stage: str) -> None:
         """Say so."""
+        heed_signals()
         self._last = time.monotonic()
         log.info("%s%s …", self._prefix, stage)
 
     def progressed(self, stage: str, done: int, total: int) -> None:
         """Say so at most every ten seconds."""
+        heed_signals()
         if time.monotonic() - self._last >= PLAIN_INTERVAL_S:
             self._last = time.monotonic()
             log.info("%s%s %d/%d", self._prefix, stage, done, total)

@@ -68,7 +68,9 @@ class CompiledModel:
             while running:
                 results.append(_finished(running.popleft()))
         finally:
-            for request in running:  # after an error: nothing may still be computing when the next call comes
+            # After an error or Ctrl-C, which may strike between the start of a request and its place in `running`:
+            # nothing may still be computing when the next call comes.
+            for request in self._requests:
                 request.wait()
         return results
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 
 from mocap.cli import console
+from mocap.cli.progress import BarObserver, LineObserver
 from mocap.core.errors import InputError, sentence_for_user, sentence_of_fault
 
 
@@ -49,6 +51,28 @@ def test_interrupts(capsys, monkeypatch):
     assert ended(ImportError("initialization failed"), capsys) == (143, ""), "it struck while something was loading"
     monkeypatch.setattr(console, "_signals", [signal.SIGINT])
     assert ended(ImportError("initialization failed"), capsys)[0] == 130
+
+
+@pytest.mark.parametrize("observer", [LineObserver(), BarObserver()], ids=["lines", "bars"])
+@pytest.mark.parametrize(("number", "ends"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_whose_exception_was_lost_is_heeded_at_the_next_step(monkeypatch, observer, number, ends):
+    class Lossy:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(console, "_signals", [])
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    before = signal.signal(number, console._end)
+    try:
+        Lossy()  # its destructor is where the exception goes nowhere
+    finally:
+        signal.signal(number, before)
+    for step in (
+        lambda: observer.stage_started("detect"),
+        lambda: observer.progressed("detect", 1, 9),
+    ):
+        with pytest.raises(ends):
+            step()
 
 
 def test_an_exit_and_its_code_pass_through(capsys):
