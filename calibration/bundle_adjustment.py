@@ -21,13 +21,20 @@ from calibration.bundle_motion import (
     motion_prior,
     with_speeds,
 )
-from calibration.bundle_noise import LEAST_NOISE_PX, MEDIAN_LENGTH, learn_accelerations, mean_noise_px, robust_noise_px
+from calibration.bundle_noise import (
+    LEAST_NOISE_PX,
+    MEDIAN_LENGTH,
+    learn_accelerations,
+    learn_jitter,
+    mean_noise_px,
+    robust_noise_px,
+)
 from calibration.bundle_parameters import Parameters, choose_parameters
 from calibration.bundle_problem import Kernel, Problem, gauge_directions, linearise
 from calibration.bundle_result import BundleConfig, BundleResult
 from calibration.bundle_solver import Descent, descend, scaled_gauge, viewing_distance
 from calibration.bundle_state import Knots, State, camera_states, rig_from
-from calibration.bundle_views import lay_out
+from calibration.bundle_views import ahead_of_knot, lay_out
 from calibration.camera import Rig
 from calibration.errors import CalibrationError
 from calibration.intrinsics_prior import IntrinsicsPrior
@@ -40,6 +47,9 @@ NOTHING_KNOWN: Mapping[str, IntrinsicsPrior] = MappingProxyType({})
 
 SOFT = 2.0
 """Cauchy's scale while the solution is far, in medians of the residuals."""
+
+STARTING_JITTER_S = 0.005
+"""What times of pictures are off by before anything is known of them."""
 
 ROUNDS = 8
 SAME_KEPT = 1e-3
@@ -101,14 +111,25 @@ class _Work:
         """Knots where pictures were taken, with the clocks of the state, on a motion that is known roughly."""
         it = self.observations
         offset = np.array([camera.offset_s for camera in state.cameras])[it.view_camera]
-        time_s, knot = group_in_time(
-            it.view_time_s + offset, self.motion.has(it.view_moment) & (it.corners_per_view > 0)
-        )
+        used = self.motion.has(it.view_moment) & (it.corners_per_view > 0)
+        late = np.zeros(it.n_views)
+        cameras = []
+        for index, camera in enumerate(state.cameras):
+            mine = used & (it.view_camera == index)
+            if camera.late_s is not None:
+                late[mine] = camera.late_s
+            cameras.append(replace(camera, late_s=late[mine]) if self.config.time_jitter else camera)
+        time_s, knot = group_in_time(it.view_time_s + offset + late, used)
         ahead = np.where(knot >= 0, it.view_time_s - time_s[knot], 0.0)
         knots = interpolated(motion, time_s)
         q = STARTING_Q if problem.prior is None else problem.prior.q
         views = lay_out(self.rig, it, knot, ahead)
-        return Problem(views, self.parameters, motion_prior(knots, q), problem.kernel), State(state.cameras, knots)
+        jitter = (
+            (STARTING_JITTER_S if problem.jitter_s is None else problem.jitter_s) if self.config.time_jitter else None
+        )
+        return Problem(views, self.parameters, motion_prior(knots, q), problem.kernel, jitter), State(
+            tuple(cameras), knots
+        )
 
 
 def spread_of_moments(observations: BoardObservations) -> float:
@@ -176,6 +197,8 @@ def _refine(work: _Work, problem: Problem, near: Descent) -> tuple[Problem, Desc
         state = done.state
         if prior is not None:
             problem = problem.tied(prior)
+            if problem.jitter_s is not None:
+                problem = replace(problem, jitter_s=learn_jitter(problem, done.state, done.at))
             if _clocks_moved(work, problem, state):
                 problem, state = work.in_time(problem, state, state.knots)
         done = descend(problem, state, max_iterations=max(config.max_iterations - iterations, 3))
@@ -213,7 +236,7 @@ def _agree(problem: Problem, kernel: Kernel, prior) -> bool:
 def _clocks_moved(work: _Work, problem: Problem, state: State) -> bool:
     """Whether some picture lies farther from its knot than knots are meant for."""
     return any(
-        len(it.views) > 0 and np.abs(it.ahead_s + camera.offset_s).max() > MERGED_S
+        len(it.views) > 0 and np.abs(ahead_of_knot(it, camera)).max() > MERGED_S
         for it, camera in zip(problem.views, state.cameras, strict=True)
     )
 
@@ -271,7 +294,7 @@ def _view_poses(problem: Problem, state: State, it: BoardObservations) -> tuple[
         still = BoardMotion(
             np.arange(len(at)), np.zeros(len(at)), knots.R[at], knots.t[at], knots.velocity[at], knots.spin[at]
         )
-        turned, moved = still.at(np.arange(len(at)), views.ahead_s + camera.offset_s)
+        turned, moved = still.at(np.arange(len(at)), ahead_of_knot(views, camera))
         R[views.views], t[views.views] = turned, moved - turned @ middle
     return R, t
 

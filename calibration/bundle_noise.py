@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from calibration.bundle_linear import Normal, knots_log_det
 from calibration.bundle_motion import MotionPrior, PriorTerms, prior_terms
+from calibration.bundle_problem import Linearised, Problem
 from calibration.bundle_state import State
 
 MEDIAN_LENGTH = float(np.sqrt(2 * np.log(2)))
@@ -16,6 +17,9 @@ MEDIAN_LENGTH = float(np.sqrt(2 * np.log(2)))
 
 LEAST_NOISE_PX = 1e-4
 """Corners without any noise, as tests make them, still have the rounding of their arithmetic."""
+
+LEAST_JITTER_S, MOST_JITTER_S = 1e-5, 0.05
+"""At 2 m/s the board moves by 0.02 mm in the first; frames of a moment are not farther apart than the second."""
 
 STEP = 1e-2
 TURN = np.r_[0:3, 6:9]
@@ -56,6 +60,14 @@ def learn_accelerations(
     )
     fitted = normal.knots.shape[0] * normal.knots.shape[1] - sum(traces)
     return replace(prior, q=(q[0], q[1])), fitted
+
+
+def learn_jitter(problem: Problem, state: State, at: Linearised) -> float:
+    """The deviation of the views' times that explains them best, by the same rule."""
+    assert problem.jitter_s is not None
+    squares = sum(float((c.late_s**2).sum()) for c in state.cameras if c.late_s is not None)
+    known = sum(float((1 - problem.jitter_s**-2 / it.information).sum()) for it in at.lateness if it is not None)
+    return float(np.clip(np.sqrt(squares / max(known, 1.0)), LEAST_JITTER_S, MOST_JITTER_S))
 
 
 def _trace(normal: Normal, terms: PriorTerms, columns: np.ndarray) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from calibration.bundle_linear import Normal
 from calibration.bundle_motion import MotionPrior, first_speed_cost, prior_terms
@@ -38,12 +38,14 @@ class Kernel:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Corners of all cameras, the numbers that change, and what ties the knots (None: nothing)."""
+    """Corners of all cameras, the numbers that change, what ties the knots (None: nothing), and the deviation of the
+    times of views (None: they are exact)."""
 
     views: tuple[CameraViews, ...]
     parameters: Parameters
     prior: MotionPrior | None
     kernel: Kernel
+    jitter_s: float | None = None
 
     def counting(self, kernel: Kernel) -> Problem:
         return replace(self, kernel=kernel)
@@ -53,14 +55,38 @@ class Problem:
 
 
 @dataclass(frozen=True, eq=False)
+class Lateness:
+    """Of each view of a camera: information about its time and its downhill gradient, and how these depend on the
+    camera's free numbers (at `columns` of all) and those of its knot. The normal equations have it eliminated."""
+
+    information: Float[np.ndarray, "V"]
+    gradient: Float[np.ndarray, "V"]
+    by_camera: Float[np.ndarray, "V n"]
+    by_knot: Float[np.ndarray, "V D"]
+    columns: Int[np.ndarray, "n"]
+    knot: Int[np.ndarray, "V"]
+
+    def steps(self, step: Float[np.ndarray, "P"], knot_step: Float[np.ndarray, "K D"]) -> Float[np.ndarray, "V"]:
+        """The views' own steps that belong to steps of camera and knots."""
+        there = self.by_camera @ step[self.columns] + (self.by_knot * knot_step[self.knot]).sum(axis=1)
+        return (self.gradient - there) / self.information
+
+
+@dataclass(frozen=True, eq=False)
 class Linearised:
     """cost: of the state, in units of the noise; residual: (N, 2) px, NaN where nothing is predicted; motion_costs: of
-    the prior's turn and shift."""
+    the prior's turn and shift; lateness: per camera, None where times are exact."""
 
     cost: float
     residual: Float[np.ndarray, "N 2"]
     normal: Normal
-    motion_costs: tuple[float, float] = (0.0, 0.0)
+    motion_costs: tuple[float, float]
+    lateness: tuple[Lateness | None, ...]
+
+    @property
+    def late_gain(self) -> float:
+        """What the times of the views alone promise to gain."""
+        return sum(float((it.gradient**2 / it.information).sum()) for it in self.lateness if it is not None)
 
 
 def linearise(problem: Problem, state: State) -> Linearised:
@@ -69,11 +95,19 @@ def linearise(problem: Problem, state: State) -> Linearised:
     size = 6 if problem.prior is None else 12
     sums = _Sums(len(parameters), count, size)
     residual = np.full((len(problem.kernel.kept), 2), np.nan)
+    lateness: list[Lateness | None] = []
     for it, camera, columns in zip(problem.views, state.cameras, parameters.columns, strict=True):
         if len(it.views):
             predicted = _predict(it, camera, state, columns)
             residual[it.rows[predicted.valid]] = np.moveaxis(predicted.residual, 1, 2)[predicted.valid]
-            _add_camera(sums, it, predicted, kernel=problem.kernel, columns=columns)
+            blocks = _blocks(sums, it, predicted, kernel=problem.kernel, columns=columns)
+            late = None if problem.jitter_s is None else _eliminate_late(blocks, it, camera, problem.jitter_s)
+            lateness.append(late)
+            _add_camera(sums, blocks, it.knot)
+            if late is not None:
+                sums.cost += float((camera.late_s**2).sum()) / problem.jitter_s**2  # type: ignore[operator]
+        else:
+            lateness.append(None)
     cost, off = sums.cost, state.values(parameters) - parameters.mean
     pull = parameters.information @ off
     cost += float(off @ pull)
@@ -95,7 +129,7 @@ def linearise(problem: Problem, state: State) -> Linearised:
         sums.camera_gradient - pull,
         sums.knot_gradient,
     )
-    return Linearised(cost, residual, normal, motion_costs)
+    return Linearised(cost, residual, normal, motion_costs, tuple(lateness))
 
 
 class _Sums:
@@ -116,7 +150,29 @@ def _predict(it: CameraViews, camera: CameraState, state: State, columns: np.nda
     return predict(it, camera, state.knots, with_lens=bool((columns[lens] >= 0).any()), rolling=rolling)
 
 
-def _add_camera(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: Kernel, columns: np.ndarray) -> None:
+@dataclass(eq=False)
+class _Blocks:
+    """Per view the information about the camera's n free numbers (`columns` of all), its knot's D and its time."""
+
+    information: np.ndarray
+    gradient: np.ndarray
+    columns: np.ndarray
+
+
+def _eliminate_late(blocks: _Blocks, it: CameraViews, camera: CameraState, jitter_s: float) -> Lateness:
+    """Takes the time of each view out of its blocks (one number: a rank-one Schur complement)."""
+    assert camera.late_s is not None
+    n = len(blocks.columns)
+    own = blocks.information[:, -1, -1] + jitter_s**-2
+    pull = blocks.gradient[:, -1] - camera.late_s / jitter_s**2
+    across = blocks.information[:, -1, :-1]
+    late = Lateness(own, pull, across[:, :n].copy(), across[:, n:].copy(), blocks.columns, it.knot)
+    blocks.gradient = blocks.gradient[:, :-1] - across * (pull / own)[:, None]
+    blocks.information = blocks.information[:, :-1, :-1] - across[:, :, None] * (across / own[:, None])[:, None]
+    return late
+
+
+def _blocks(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: Kernel, columns: np.ndarray) -> _Blocks:
     squared = (predicted.residual**2).sum(axis=1)
     kept = kernel.kept[it.rows] & it.filled
     counting = kept & predicted.valid
@@ -127,21 +183,33 @@ def _add_camera(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: K
     weighted = flat * np.concatenate([weight, weight], axis=1)[:, None]
     local = weighted @ np.swapaxes(flat, 1, 2)
     pull = weighted @ predicted.residual.reshape(len(squared), -1, 1)
-    size = sums.knots.shape[1]
-    own = len(columns)
+    size, own = sums.knots.shape[1], len(columns)
     free = np.flatnonzero(columns >= 0)
-    maps = predicted.maps[:, :, np.concatenate([free, np.arange(own, own + size)])]
+    chosen = np.concatenate([free, np.arange(own, own + size), [own - 2]])  # a view's time acts as the clock's offset
+    maps = predicted.maps[:, :, chosen]
     turned = np.swapaxes(maps, 1, 2)
-    information = turned @ local @ maps
-    gradient = (turned @ pull)[:, :, 0]
-    at, n = columns[free], len(free)
-    sums.cameras[np.ix_(at, at)] += information[:, :n, :n].sum(axis=0)
-    sums.camera_gradient[at] += gradient[:, :n].sum(axis=0)
-    _scatter(sums.knots, it.knot, information[:, n:, n:])
-    _scatter(sums.knot_gradient, it.knot, gradient[:, n:])
-    mixed = np.zeros((len(it.knot), size, sums.mixed.shape[2]))
-    mixed[:, :, at] = information[:, n:, :n]
-    _scatter(sums.mixed, it.knot, mixed)
+    return _Blocks(turned @ local @ maps, (turned @ pull)[:, :, 0], columns[free])
+
+
+def _add_camera(sums: _Sums, blocks: _Blocks, knot: np.ndarray) -> None:
+    at, n, size = blocks.columns, len(blocks.columns), sums.knots.shape[1]
+    camera, rest = slice(0, n), slice(n, n + size)
+    sums.cameras[np.ix_(at, at)] += blocks.information[:, camera, camera].sum(axis=0)
+    sums.camera_gradient[at] += blocks.gradient[:, camera].sum(axis=0)
+    _scatter(sums.knots, knot, blocks.information[:, rest, rest])
+    _scatter(sums.knot_gradient, knot, blocks.gradient[:, rest])
+    if n:
+        _scatter_mixed(sums.mixed, knot, at, blocks.information[:, rest, camera])
+
+
+def _scatter_mixed(target: np.ndarray, knot: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
+    """Without a table as wide as the target where the camera's numbers stand together."""
+    if at[-1] - at[0] + 1 == len(at):
+        _scatter(target[:, :, at[0] : at[-1] + 1], knot, values)
+    else:
+        wide = np.zeros((*values.shape[:2], target.shape[2]))
+        wide[:, :, at] = values
+        _scatter(target, knot, wide)
 
 
 def _scatter(target: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:

@@ -23,7 +23,8 @@ class BundleConfig:
 
     continuous: whether the board moves between pictures of one moment; "auto" where their times differ by more than
     `synchronous_s`. time_offsets, line_time: whether each camera's clock, and the time between its picture's rows, are
-    estimated. cameras_fixed: only the board moves. shared: groups of cameras with one common lens. loss_px: where
+    estimated. time_jitter: whether each picture's time may be off as well (where the board moves between pictures).
+    cameras_fixed: only the board moves. shared: groups of cameras with one common lens. loss_px: where
     residuals begin to count less while the solution is far; None takes it from the residuals. gate: multiple of the
     noise beyond which a corner is an outlier. noise_px: what corners are known to be off by; None estimates it.
     """
@@ -32,6 +33,7 @@ class BundleConfig:
     continuous: Literal["auto"] | bool = "auto"
     time_offsets: bool = False
     line_time: bool = False
+    time_jitter: bool = True
     cameras_fixed: bool = False
     shared: tuple[tuple[str, ...], ...] = ()
     loss_px: float | None = None

@@ -36,9 +36,11 @@ def descend(
         gauge = scaled_gauge(problem, state, at)
         solved = solve(at.normal.damped(damping), gauge)
         promised = float(solved.step @ at.normal.camera_gradient + (solved.knot_step * at.normal.knot_gradient).sum())
+        promised += at.late_gain
         if promised < SETTLED:
             return Descent(state, at, iteration, True)
-        trial = state.stepped(problem.parameters, solved.step, _padded(solved.knot_step))
+        late = [None if it is None else it.steps(solved.step, solved.knot_step) for it in at.lateness]
+        trial = state.stepped(problem.parameters, solved.step, solved.knot_step, late)
         there = linearise(problem, trial)
         gained = at.cost - there.cost
         if np.isfinite(there.cost) and gained > 0:
@@ -52,10 +54,6 @@ def descend(
         if damping > LARGEST_DAMPING:
             return Descent(state, at, iteration + 1, True)
     return Descent(state, at, max_iterations, False)
-
-
-def _padded(step: np.ndarray) -> np.ndarray:
-    return step
 
 
 def scaled_gauge(problem: Problem, state: State, at: Linearised) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,10 @@ from calibration.bundle_parameters import Parameters
 from calibration.camera import Camera, Intrinsics, Rig
 from calibration.intrinsics_prior import parameters_of
 from calibration.transforms import RigidTransform
+
+
+Late = Sequence[np.ndarray | None]
+"""Per camera a number for each of its views."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +44,18 @@ class Knots:
 @dataclass(frozen=True, eq=False)
 class CameraState:
     """R: cam_from_world; center: m, world; lens: fx fy cx cy and distortion; offset_s: to be added to the times of its
-    pictures; line_s: later by so much is a row than the one above it."""
+    pictures, late_s: each view's own, None where times are exact; line_s: later by so much is a row than the one above
+    it."""
 
     R: Float[np.ndarray, "3 3"]
     center: Float[np.ndarray, "3"]
     lens: Float[np.ndarray, "n"]
     offset_s: float = 0.0
     line_s: float = 0.0
+    late_s: Float[np.ndarray, "V"] | None = None
 
-    def stepped(self, step: Float[np.ndarray, "n"]) -> CameraState:
-        """By a step in the camera's own numbers."""
+    def stepped(self, step: Float[np.ndarray, "n"], late_step: Float[np.ndarray, "V"] | None) -> CameraState:
+        """By a step in the camera's own numbers, and in the times of its views."""
         count = len(self.lens)
         return CameraState(
             rotvecs_to_matrices(step[:3]) @ self.R,
@@ -56,6 +63,7 @@ class CameraState:
             self.lens + step[6 : 6 + count],
             self.offset_s + float(step[6 + count]),
             self.line_s + float(step[7 + count]),
+            self.late_s if self.late_s is None or late_step is None else self.late_s + late_step,
         )
 
 
@@ -64,11 +72,12 @@ class State:
     cameras: tuple[CameraState, ...]
     knots: Knots
 
-    def stepped(self, parameters: Parameters, step: np.ndarray, knot_step: np.ndarray) -> State:
-        """By a step in the P numbers of the cameras and one per knot."""
+    def stepped(self, parameters: Parameters, step: np.ndarray, knot_step: np.ndarray, late_steps: Late) -> State:
+        """By a step in the P numbers of the cameras, one per knot, and one in the times of each camera's views."""
         padded = np.append(step, 0.0)
         cameras = tuple(
-            camera.stepped(padded[columns]) for camera, columns in zip(self.cameras, parameters.columns, strict=True)
+            camera.stepped(padded[columns], late)
+            for camera, columns, late in zip(self.cameras, parameters.columns, late_steps, strict=True)
         )
         return State(cameras, self.knots.stepped(knot_step))
 

@@ -89,10 +89,15 @@ class Predicted:
     maps: Float[np.ndarray, "V L n"]
 
 
+def ahead_of_knot(it: CameraViews, camera: CameraState) -> Float[np.ndarray, "V"]:
+    """Seconds by which each view was taken later than its knot, by the clocks of a state."""
+    return it.ahead_s + camera.offset_s + (0.0 if camera.late_s is None else camera.late_s)
+
+
 def predict(it: CameraViews, camera: CameraState, knots: Knots, *, with_lens: bool, rolling: bool) -> Predicted:
     """Local numbers: the pose of the board in the camera (turn 3, shift 3), the lens, and, for a rolling shutter, the
     pose again times how many rows below the picture's middle the corner lies."""
-    ahead = it.ahead_s + camera.offset_s
+    ahead = ahead_of_knot(it, camera)
     spin, velocity = knots.spin[it.knot], knots.velocity[it.knot]
     turned = rotvecs_to_matrices(spin * ahead[:, None])
     R = camera.R @ turned @ knots.R[it.knot]
