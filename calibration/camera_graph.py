@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from calibration.board_motion import rotvecs_to_matrices
 from calibration.extrinsics_pairs import PairPose, cross_matrices, rotvecs_of
@@ -27,7 +27,9 @@ TREES = 200
 """Random trees tried after the best paths failed; with a third of the pairs wrong, a tree of four cameras is all right
 with probability 0.3, of eight with 0.06."""
 
-AVERAGING_STEPS = 10
+AVERAGING_STEPS = 20
+AVERAGED = 1e-7
+"""Radians and metres."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +92,7 @@ def _best_tree(
         support = _support(pairs, agreeing)
         if support > best[0]:
             best = (support, tree, agreeing)
-    # Best paths among what agrees with each other: the tree that won was drawn.
+    # The tree that won was drawn: best paths among what agrees with it are better.
     tree = _best_paths(cameras, pairs, sorted(best[2]), cost)
     again = _agreeing(cameras[0], pairs, mine, tree)
     return (tree, again) if _support(pairs, again) >= best[0] else (best[1], best[2])
@@ -184,45 +186,66 @@ def _averaged(
 
     The unknowns are a turn and a shift in each camera's axes, cam ← exp(w) cam + d; the first camera stands still.
     """
-    row = {camera: 6 * k for k, camera in enumerate(cameras)}
+    edges = _Edges.of(cameras, [pairs[i] for i in sorted(used)])
+    R = np.stack([poses[camera].R for camera in cameras])
+    t = np.stack([poses[camera].t for camera in cameras])
     for _ in range(AVERAGING_STEPS):
-        normal, gradient = np.zeros((6 * len(cameras),) * 2), np.zeros(6 * len(cameras))
-        for i in sorted(used):
-            _add_pair(pairs[i], poses, row, normal, gradient)
-        step = np.zeros(6 * len(cameras))
-        step[6:] = -np.linalg.solve(normal[6:, 6:], gradient[6:])
-        poses = {c: _stepped(poses[c], step[row[c] : row[c] + 6]) for c in cameras}
-        if np.abs(step).max(initial=0.0) < 1e-10:
+        normal, gradient = edges.normal_equations(R, t)
+        step = np.zeros((len(cameras), 6))
+        step[1:] = -np.linalg.solve(normal[6:, 6:], gradient[6:]).reshape(-1, 6)
+        turn = rotvecs_to_matrices(step[:, :3])
+        R, t = turn @ R, (turn @ t[..., None])[..., 0] + step[:, 3:]
+        if np.abs(step).max() < AVERAGED:
             break
-    return poses
+    return {camera: RigidTransform(*pose) for camera, *pose in zip(cameras, R, t, strict=True)}
 
 
-def _stepped(pose: RigidTransform, step: Float[np.ndarray, "6"]) -> RigidTransform:
-    return RigidTransform(rotvecs_to_matrices(step[:3]), step[3:]) @ pose
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """E pairs as arrays: rows of their cameras, pose, where the board was, and information."""
 
+    first: Int[np.ndarray, "E"]
+    second: Int[np.ndarray, "E"]
+    R: Float[np.ndarray, "E 3 3"]
+    t: Float[np.ndarray, "E 3"]
+    middle: Float[np.ndarray, "E 3"]
+    information: Float[np.ndarray, "E 6 6"]
 
-def _add_pair(
-    pair: PairPose,
-    poses: dict[int, RigidTransform],
-    row: dict[int, int],
-    normal: Float[np.ndarray, "U U"],
-    gradient: Float[np.ndarray, "U"],
-) -> None:
-    solved = poses[pair.second] @ poses[pair.first].inverse()
-    off = solved @ pair.pose.inverse()
-    error = np.concatenate([rotvecs_of(off.R), off.apply(pair.middle) - pair.middle])
-    information = np.linalg.inv(pair.covariance)
-    information = information / (1 + float(error @ information @ error) / 6 / 9)
-    # Second camera: x -> exp(w) x + d at the middle; first camera: the same seen through the pair's pose, reversed.
-    second = np.eye(6)
-    second[3:, :3] = -cross_matrices(pair.middle)
-    first = np.zeros((6, 6))
-    inner = solved.inverse().apply(pair.middle)
-    first[:3, :3] = first[3:, 3:] = -solved.R
-    first[3:, :3] = solved.R @ cross_matrices(inner)
-    at, J = (
-        np.r_[row[pair.first] : row[pair.first] + 6, row[pair.second] : row[pair.second] + 6],
-        np.hstack([first, second]),
-    )
-    normal[np.ix_(at, at)] += J.T @ information @ J
-    gradient[at] += J.T @ information @ error
+    @staticmethod
+    def of(cameras: Sequence[int], pairs: Sequence[PairPose]) -> _Edges:
+        row = {camera: k for k, camera in enumerate(cameras)}
+        return _Edges(
+            np.array([row[pair.first] for pair in pairs]),
+            np.array([row[pair.second] for pair in pairs]),
+            np.stack([pair.pose.R for pair in pairs]),
+            np.stack([pair.pose.t for pair in pairs]),
+            np.stack([pair.middle for pair in pairs]),
+            np.linalg.inv(np.stack([pair.covariance for pair in pairs])),
+        )
+
+    def normal_equations(
+        self, R: Float[np.ndarray, "C 3 3"], t: Float[np.ndarray, "C 3"]
+    ) -> tuple[Float[np.ndarray, "U U"], Float[np.ndarray, "U"]]:
+        """Of the turn and shift, at the board's middle, from where each pair puts it to where the poses do."""
+        R_solved = R[self.second] @ np.swapaxes(R[self.first], -1, -2)
+        t_solved = t[self.second] - (R_solved @ t[self.first][..., None])[..., 0]
+        inner = (np.swapaxes(self.R, -1, -2) @ (self.middle - self.t)[..., None])[..., 0]
+        moved = (R_solved @ inner[..., None])[..., 0] + t_solved
+        off = rotvecs_of(R_solved @ np.swapaxes(self.R, -1, -2))
+        error = np.concatenate([off, moved - self.middle], axis=-1)
+        information = self.information
+        square = (error[:, None] @ information @ error[..., None])[:, 0, 0]
+        information = information / (1 + square / (6 * SIGMAS**2))[:, None, None]
+        # The second camera turns the place where the board appears, the first one the place it comes from.
+        J = np.zeros((len(error), 6, 2, 6))
+        J[:, :3, 0, :3] = J[:, 3:, 0, 3:] = -R_solved
+        J[:, 3:, 0, :3] = R_solved @ cross_matrices(inner)
+        J[:, :3, 1, :3] = J[:, 3:, 1, 3:] = np.eye(3)
+        J[:, 3:, 1, :3] = -cross_matrices(moved)
+        weighted = np.swapaxes(J.reshape(-1, 6, 12), -1, -2) @ information
+        at = 6 * np.stack([self.first, self.second], axis=1)[..., None] + np.arange(6)
+        at = at.reshape(-1, 12)
+        normal, gradient = np.zeros((6 * len(R),) * 2), np.zeros(6 * len(R))
+        np.add.at(normal, (at[:, :, None], at[:, None, :]), weighted @ J.reshape(-1, 6, 12))
+        np.add.at(gradient, at, (weighted @ error[..., None])[..., 0])
+        return normal, gradient

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Int
 
 from calibration.board_motion import BoardMotion
-from calibration.board_pose import CornerRays, ViewPoses, corner_rays, poses_from_rays
+from calibration.board_pose import ViewPoses, poses_from_rays
+from calibration.board_pose_rays import CornerRays, corner_rays
 from calibration.camera import Camera, Intrinsics, Rig
 from calibration.camera_graph import GraphSolution, components, solve_graph
 from calibration.errors import CalibrationError

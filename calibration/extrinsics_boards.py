@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from calibration.board_motion import BoardMotion, rotvecs_to_matrices
-from calibration.board_pose import CornerRays, ViewPoses, pose_normals
+from calibration.board_pose import ViewPoses
+from calibration.board_pose_rays import CornerRays, pose_normals
 from calibration.camera import Rig
 from calibration.extrinsics_pairs import NOISE_PX, VOTE_ANGLE, ViewTable, board_outline
 from calibration.observations import BoardObservations

@@ -17,13 +17,16 @@ from calibration.board_pose import ViewPoses
 from calibration.observations import BoardObservations
 from calibration.transforms import RigidTransform
 
-MAX_PROPOSALS = 60
-MAX_VOTERS = 80
+MAX_PROPOSALS = 48
+MAX_VOTERS = 64
 VOTE_ANGLE = 0.03
 """Radians between a board's prediction and where it was seen, beyond which a moment is against a proposal: twice the
 depth error of a small board (2 % of the distance), seen from the side, and a hundredth of a wrong solution's."""
 
 REFINEMENT_STEPS = 8
+SETTLED = 1e-6
+"""Radians and metres: a thousandth of what the best pairs are good to."""
+
 NOISE_PX = 0.3
 """No view is trusted more than this per axis, however well few corners fit."""
 
@@ -178,7 +181,7 @@ def _elected(
     R, t, rms = _proposals(shared)
     ahead = _disagreement(shared, R, t, outline, forward=True)
     back = _disagreement(shared, np.swapaxes(R, -1, -2), -np.einsum("hji,hj->hi", R, t), outline, forward=False)
-    cost = np.minimum((ahead**2 + back**2) / (2 * VOTE_ANGLE**2), 1.0).sum(axis=1)
+    cost = np.minimum((ahead + back) / (2 * VOTE_ANGLE**2), 1.0).sum(axis=1)
     best = int(np.argmin(cost + 1e-3 * rms))
     other = np.linalg.norm(R - R[best], axis=(-2, -1)) / np.sqrt(2) > DISTINCT_TURN
     rival = other & (cost < cost[best] + 0.5) & (rms[best] > CLEARLY_BETTER * rms)
@@ -205,16 +208,17 @@ def _disagreement(
     *,
     forward: bool,
 ) -> Float[np.ndarray, "H M"]:
-    """Angle (rms, rad) between where a camera saw the board's outline and where it should have, as the other camera
-    placed it, with the better of that camera's two solutions."""
+    """Mean squared angle (rad²) between where a camera saw the board's outline and where it should have, as the other
+    camera placed it, with the better of that camera's two solutions."""
     here, there = (0, 1) if forward else (1, 0)
     placed = shared.center[here][:, :, None] + outline @ np.swapaxes(shared.R[here], -1, -2)
-    seen = shared.center[there][:, 0, None] + outline @ np.swapaxes(shared.R[there][:, 0], -1, -2)
-    seen /= np.linalg.norm(seen, axis=-1, keepdims=True)
-    expected = np.einsum("hij,maoj->hmaoi", R, placed) + t[:, None, None, None]
-    expected /= np.linalg.norm(expected, axis=-1, keepdims=True) + 1e-300
-    square = ((expected - seen[:, None]) ** 2).sum(axis=-1).mean(axis=-1)
-    return np.sqrt(np.where(shared.exists[here], square, 4.0).min(axis=-1))
+    seen = shared.center[there][:, :1, None] + outline @ np.swapaxes(shared.R[there][:, :1], -1, -2)
+    seen = np.broadcast_to(seen / np.linalg.norm(seen, axis=-1, keepdims=True), placed.shape)
+    expected = R @ placed.reshape(-1, 3).T + t[:, :, None]
+    length = np.sqrt((expected**2).sum(axis=1)) + 1e-300
+    cosine = (expected * seen.reshape(-1, 3).T).sum(axis=1) / length
+    square = 2 * (1 - cosine).reshape(len(R), *placed.shape[:3]).mean(axis=-1)
+    return np.where(shared.exists[here], square, 4.0).min(axis=-1)
 
 
 def _refined(
@@ -229,20 +233,25 @@ def _refined(
     """Robustly weighted mean over the moments: pose, covariance about the middle, the middle, and who agrees."""
     information = np.linalg.inv(_error_covariances(shared, R))
     middle = np.median(shared.center[1][:, 0], axis=0)
+    step = np.full(6, np.inf)
     for _ in range(REFINEMENT_STEPS):
-        error, J = _errors(shared, R, t, middle, information)
-        square = np.einsum("mi,mij,mj->m", error, information, error)
-        scale = max(float(np.median(square)) / CHI2_6_MEDIAN, 1e-12)
-        weight = 1 / (1 + square / (6 * scale))
-        weighted = weight[:, None, None] * np.swapaxes(J, -1, -2) @ information
-        normal = (weighted @ J).sum(axis=0)
-        step = -np.linalg.solve(normal, (weighted @ error[..., None]).sum(axis=0))[:, 0]
+        error, J, square = _errors(shared, R, t, middle, information)
+        weighted = np.swapaxes(J, -1, -2) @ (information * _cauchy(square)[:, None, None])
+        step = -np.linalg.solve((weighted @ J).sum(axis=0), (weighted @ error[..., None]).sum(axis=0))[:, 0]
         turn = rotvecs_to_matrices(step[:3])
         R, t = turn @ R, turn @ (t - middle) + middle + step[3:]
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() < SETTLED:
             break
-    agrees = square < CHI2_6_99 * max(scale, 1.0)
-    return R, t, np.linalg.inv(normal) * max(scale, 1.0), middle, agrees
+    _, J, square = _errors(shared, R, t, middle, information)
+    normal = (np.swapaxes(J, -1, -2) @ (information * _cauchy(square)[:, None, None]) @ J).sum(axis=0)
+    scale = max(float(np.median(square)) / CHI2_6_MEDIAN, 1.0)
+    return R, t, np.linalg.inv(normal) * scale, middle, np.asarray(square < CHI2_6_99 * scale)
+
+
+def _cauchy(square: Float[np.ndarray, "M"]) -> Float[np.ndarray, "M"]:
+    """Weights for squared errors (six numbers each, whitened), scaled by their own median."""
+    scale = max(float(np.median(square)) / CHI2_6_MEDIAN, 1e-12)
+    return 1 / (1 + square / (6 * scale))
 
 
 def _error_covariances(shared: _Shared, R: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "M 6 6"]:
@@ -261,23 +270,22 @@ def _errors(
     t: Float[np.ndarray, "3"],
     middle: Float[np.ndarray, "3"],
     information: Float[np.ndarray, "M 6 6"],
-) -> tuple[Float[np.ndarray, "M 6"], Float[np.ndarray, "M 6 6"]]:
+) -> tuple[Float[np.ndarray, "M 6"], Float[np.ndarray, "M 6 6"], Float[np.ndarray, "M"]]:
     """Turn and shift of the board from where the first camera puts it to where the second sees it, for the likeliest
-    of the four combinations of solutions, and the derivative by a small turn (about the middle) and shift of the pose.
-    """
+    of the four combinations of solutions, the derivative by a small turn (about the middle) and shift of the pose, and
+    the squares in units of their deviation."""
     one, two = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     expected_R = R @ shared.R[0][:, one]
     expected = shared.center[0][:, one] @ R.T + t
     turn = rotvecs_of(shared.R[1][:, two] @ np.swapaxes(expected_R, -1, -2))
     error = np.concatenate([turn, shared.center[1][:, two] - expected], axis=-1)
-    square = np.einsum("mki,mij,mkj->mk", error, information, error)
+    square = ((error @ information) * error).sum(axis=-1)
     square[~(shared.exists[0][:, one] & shared.exists[1][:, two])] = np.inf
     best = square.argmin(axis=1)
     rows = np.arange(len(best))
-    lever = expected[rows, best] - middle
     J = np.tile(-np.eye(6), (len(best), 1, 1))
-    J[:, 3:, :3] = cross_matrices(lever)
-    return error[rows, best], J
+    J[:, 3:, :3] = cross_matrices(expected[rows, best] - middle)
+    return error[rows, best], J, square[rows, best]
 
 
 def cross_matrices(v: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:

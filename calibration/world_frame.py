@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from calibration.board_motion import BoardMotion
-from calibration.board_pose import CornerRays, ViewPoses, corner_rays, poses_from_rays
+from calibration.board_pose import ViewPoses, poses_from_rays
+from calibration.board_pose_rays import CornerRays, corner_rays
 from calibration.camera import Camera, Rig
 from calibration.errors import CalibrationError
 from calibration.extrinsics_boards import moment_covariances, place_boards
