@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -15,7 +16,11 @@ from calibration.triangulation import reprojection_px, triangulate_dlt
 
 OUTLIER_SIGMAS = 6.0
 FEWEST_OUTLIER_PX = 3.0
-"""A corner that no point explains within so many standard deviations, or pixels, is a mistake of the detector."""
+"""A corner that no point, or no flat board, explains within so many standard deviations, or pixels, is a mistake of the
+detector."""
+
+FEWEST_FOR_PLANE = 6
+"""Corners of one picture that tell whether one of them is off the plane of the others; four are on one always."""
 
 LONGEST_GAP_S = 1.0
 """Between moments with a known pose: across longer gaps a hand's velocity is not the mean of its ends."""
@@ -68,6 +73,7 @@ def board_scale(
     Moments without a velocity are used where the pictures were taken within 0.1 ms.
     """
     seen = observations.of_cameras([name for name in rig.names if name in observations.cameras])
+    seen = seen.of_corners(_on_a_plane(seen, rig, max(OUTLIER_SIGMAS * noise_px, FEWEST_OUTLIER_PX)))
     corners = triangulated_corners(seen, rig.subset(seen.cameras), motion, noise_px=noise_px)
     pairs, length, lines = neighbour_pairs(seen.points)
     if not len(pairs):
@@ -88,6 +94,25 @@ def board_scale(
         p95_error_mm=float(np.quantile(np.abs(found - 1e3 * nominal), 0.95)),
         straightness_mm=1e3 * _straightness(corners, lines),
     )
+
+
+def _on_a_plane(observations: BoardObservations, rig: Rig, limit_px: float) -> Bool[np.ndarray, "N"]:
+    """Corners that lie where a flat board's would, in their own picture alone: two cameras cannot tell a corner that is
+    wrong along their epipolar lines. Pictures with few corners are believed."""
+    keep = np.ones(observations.n_corners, dtype=bool)
+    order = np.argsort(observations.view, kind="stable")
+    for rows in np.split(order, np.cumsum(observations.corners_per_view)[:-1]):
+        if len(rows) < FEWEST_FOR_PLANE:
+            continue
+        intrinsics = rig[observations.cameras[observations.camera[rows[0]]]].intrinsics
+        px, flat = intrinsics.undistort(observations.xy[rows]), observations.points[observations.corner[rows], :2]
+        ahead = np.isfinite(px).all(axis=-1)
+        if ahead.sum() < FEWEST_FOR_PLANE:
+            continue
+        mask = cv2.findHomography(flat[ahead], px[ahead], cv2.RANSAC, limit_px)[1]
+        if mask is not None:
+            keep[rows[ahead]] = mask.reshape(-1).astype(bool)
+    return keep
 
 
 def triangulated_corners(

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from calibration.bundle_lenses import project_linearised
 from calibration.bundle_result import POSE_NAMES
 from calibration.camera import Camera, Rig
 from calibration.errors import CalibrationError
-from calibration.intrinsics_prior import intrinsics_from, parameter_names, parameters_of
+from calibration.intrinsics_prior import parameter_names, parameters_of
 from calibration.quality_report import VolumeQuality
 
 MOST_POINTS = 4000
@@ -22,9 +23,6 @@ LARGEST_MM_PER_PX = 200.0
 AROUND_BOARD_M = 0.5
 HEAD_M = 2.0
 """A board is held in outstretched arms; who holds it, and who is captured later, takes up this much more."""
-
-STEP = 1e-6
-"""Of central differences, as a share of the parameter's size: their error is far below a covariance's."""
 
 
 def working_volume(
@@ -112,7 +110,7 @@ def _from_rig(
     for index, camera in enumerate(rig):
         rows, columns = _own(camera, parameters)
         spread[..., rows] = gain[index] @ _derivatives(camera, points)[..., columns]
-    mixed = (spread.reshape(-1, len(parameters)) @ covariance).reshape(spread.shape)
+    mixed = spread @ covariance
     return 1e3 * np.sqrt(np.maximum((mixed * spread).sum(axis=(1, 2)), 0.0))
 
 
@@ -125,31 +123,13 @@ def _own(camera: Camera, parameters: Sequence[tuple[str, str]]) -> tuple[list[in
 
 def _derivatives(camera: Camera, points: Float[np.ndarray, "G 3"]) -> Float[np.ndarray, "G 2 Q"]:
     """Pixels by rotation, centre and lens parameters; zero where the camera does not image the point."""
-    intrinsics, there = camera.intrinsics, camera.cam_from_world.apply(points)
-    size = np.linalg.norm(there, axis=-1, keepdims=True)[..., None] * STEP
-    shifts = np.eye(3) * size
-    ahead, behind = (intrinsics.project(there[:, None] + sign * shifts) for sign in (1, -1))
-    by_place = np.swapaxes(ahead - behind, 1, 2) / (2 * size)
-    x, y, z = there.T
-    zero = np.zeros_like(x)
-    by_turn = np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(-1, 3, 3)
-    parts = [by_place @ by_turn, -by_place @ camera.cam_from_world.R, _by_lens(camera, there)]
-    return np.nan_to_num(np.concatenate(parts, axis=-1))
-
-
-def _by_lens(camera: Camera, there: Float[np.ndarray, "G 3"]) -> Float[np.ndarray, "G 2 L"]:
-    intrinsics = camera.intrinsics
-    numbers = parameters_of(intrinsics)
-    columns = []
-    for index, number in enumerate(numbers):
-        step = np.zeros_like(numbers)
-        step[index] = STEP * max(abs(number), 1.0)
-        ahead, behind = (
-            intrinsics_from(numbers + sign * step, intrinsics.image_size, intrinsics.lens).project(there)
-            for sign in (1, -1)
-        )
-        columns.append((ahead - behind) / (2 * step[index]))
-    return np.stack(columns, axis=-1)
+    intrinsics, pose = camera.intrinsics, camera.cam_from_world
+    numbers, skew = parameters_of(intrinsics), float(intrinsics.K[0, 1])
+    there = np.ascontiguousarray(pose.apply(points).T[None])
+    rows = project_linearised(there, intrinsics.lens, numbers, skew=skew, with_lens=True)[1]
+    by_camera = np.moveaxis(rows[0], -1, 0).swapaxes(1, 2)
+    by_camera[..., 3:6] = -by_camera[..., 3:6] @ pose.R  # points shift against the camera, along the world's axes
+    return np.nan_to_num(by_camera)
 
 
 def _in_picture(camera: Camera, points: Float[np.ndarray, "G 3"]) -> Bool[np.ndarray, "G"]:
