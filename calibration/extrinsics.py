@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from calibration.board_motion import BoardMotion
 from calibration.board_pose import ViewPoses, poses_from_rays
@@ -75,6 +75,11 @@ def initial_rig(
     rays = corner_rays(observations, intrinsics)
     poses = poses_from_rays(rays)
     table = ViewTable.of(observations, poses)
+    if not len(table.moment) or not (table.view >= 0).any():
+        raise CalibrationError(
+            "no camera saw enough of the board for a pose",
+            remedy=f"Hold it where {', '.join(observations.cameras)} see all of it, large in the picture.",
+        )
     pairs = [p for p in pair_poses(observations, poses, table) if p.n_moments >= config.min_moments]
     groups = components(len(observations.cameras), pairs)
     if len(groups) > 1:
@@ -167,42 +172,61 @@ def _transfer_rms(
 def _disconnected(
     observations: BoardObservations, table: ViewTable, groups: Sequence[tuple[int, ...]]
 ) -> DisconnectedCamerasError:
-    names = observations.cameras
+    """The largest group counts as the rig, the others have to be tied to it."""
     count = (table.view >= 0).sum(axis=1)
+    groups = sorted(groups, key=lambda group: (-len(group), -count[list(group)].sum(), group))
+    main = groups[0]
+    main_names = _listed(observations, main, "or")
     facts, remedies = [], []
-    for group in groups[1:]:
-        facts.extend(_how_alone(names[i], int(count[i]), observations, i) for i in group)
-        for_whom = " or ".join(names[i] for i in group)
-        near = _nearest_in_time(observations, table, group, groups[0])
-        remedies.append(f"Hold the board where {for_whom} and {near} see it at the same moment")
-    together = ", ".join(names[i] for i in groups[0])
-    what = f"not all cameras are connected through common views of the board: {'; '.join(facts)}"
-    if len(groups[0]) > 1:
-        what += f"; connected are {together}"
-    return DisconnectedCamerasError(what, remedy=". ".join(remedies) + ".")
+    blind = [i for group in groups[1:] for i in group if not count[i]]
+    if blind:
+        facts.append(f"{_cameras(observations, blind)} never saw {_enough(observations, blind)}")
+        remedies.append(
+            f"Hold it where {_listed(observations, blind, 'and')} and {main_names} see it at the same moment"
+        )
+    for group in (g for g in groups[1:] if count[list(g)].any()):
+        pictures = " and ".join(str(count[i]) for i in group)
+        facts.append(
+            f"{_cameras(observations, group)} saw the board in {pictures} pictures, but never when {main_names} did"
+        )
+        near = _nearest_in_time(observations, table, group, main)
+        remedies.append(
+            f"Hold the board where {_listed(observations, group, 'or')} and {near} see it at the same moment"
+        )
+    return DisconnectedCamerasError(
+        f"not all cameras are tied together by common views of the board: {'; '.join(facts)}",
+        remedy=". ".join(remedies) + ".",
+    )
 
 
-def _how_alone(name: str, n_views: int, observations: BoardObservations, index: int) -> str:
-    if n_views:
-        return f"camera {name} saw the board in {n_views} pictures, none of them when one of the others saw it"
-    seen = int((observations.view_camera == index).sum())
-    if seen:
-        return f"camera {name} found parts of the board in {seen} pictures, in none enough for a pose"
-    return f"camera {name} never saw the board"
+def _listed(observations: BoardObservations, cameras: Sequence[int], word: str) -> str:
+    names = [observations.cameras[i] for i in cameras]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def _cameras(observations: BoardObservations, cameras: Sequence[int]) -> str:
+    return ("camera " if len(cameras) == 1 else "cameras ") + _listed(observations, cameras, "and")
+
+
+def _enough(observations: BoardObservations, cameras: Sequence[int]) -> str:
+    parts = int(np.isin(observations.view_camera, list(cameras)).sum())
+    return f"enough of the board for a pose (parts of it in {parts} pictures)" if parts else "the board (0 pictures)"
 
 
 def _nearest_in_time(
     observations: BoardObservations, table: ViewTable, group: Sequence[int], others: Sequence[int]
 ) -> str:
-    """The other cameras that saw the board soonest before or after a camera of the group did: likely its neighbours."""
-    names = observations.cameras
-    mine = observations.view_time_s[table.view[list(group)][table.view[list(group)] >= 0]]
-    apart = {}
-    for other in others:
-        theirs = observations.view_time_s[table.view[other][table.view[other] >= 0]]
-        if len(mine) and len(theirs):
-            apart[other] = float(np.abs(mine[:, None] - theirs).min())
-    if not apart:
-        return f"another camera ({', '.join(names[i] for i in others)})"
+    """The other camera that saw the board soonest before or after a camera of the group did: likely its neighbour."""
+    apart = {
+        other: float(np.abs(_times(observations, table, group)[:, None] - times).min())
+        for other in others
+        if len(times := _times(observations, table, [other]))
+    }
     nearest = min(apart, key=lambda i: (apart[i], i))
-    return f"{names[nearest]} (which saw it {apart[nearest]:.1f} s apart; any of the connected will do)"
+    how = f"which saw it {apart[nearest]:.1f} s apart" + ("; any of the others will do" if len(apart) > 1 else "")
+    return f"{observations.cameras[nearest]} ({how})"
+
+
+def _times(observations: BoardObservations, table: ViewTable, cameras: Sequence[int]) -> Float[np.ndarray, "n"]:
+    view = table.view[list(cameras)]
+    return observations.view_time_s[view[view >= 0]]

@@ -109,8 +109,15 @@ def from_floor_board(
     moments: those of `BoardObservations.view_moment` at which it lay there; all when absent. Where the board was moved
     between them, the place at which it lay longest counts. The board lies with the side up that the cameras see.
     """
-    seen = _of_moments(observations.of_cameras([n for n in rig.names if n in observations.cameras]), moments)
-    known = rig.subset(seen.cameras)
+    names = [name for name in rig.names if name in observations.cameras]
+    if not names:
+        seers = ", ".join(observations.cameras) or "no camera"
+        raise CalibrationError(
+            f"the board on the floor was seen by {seers}, none of them in the rig",
+            remedy=f"Take a clip of one of {', '.join(rig.names)}.",
+        )
+    seen = _of_moments(observations.of_cameras(names), moments)
+    known = rig.subset(names)
     rays = corner_rays(seen, {camera.name: camera.intrinsics for camera in known})
     poses = poses_from_rays(rays)
     table = ViewTable.of(seen, poses)
