@@ -13,6 +13,7 @@ plate, front and back coincide where the crop marks do.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -52,6 +53,8 @@ PAGE_EDGE_M = 0.005
 MARKS_M = 0.004
 STRIP_M = 0.022
 """Room at the bottom for ruler and words."""
+SMALLEST_SIDE_MM, LARGEST_SIDE_MM = 5, 2000
+"""Squares that are looked for on a sheet."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class PrintConfig:
     paper: str = "A4"
     tiled: bool = False
     two_sided: bool = False
-    border_m: float = 0.005
-    overlap_m: float = 0.01
+    border_m: float | int = 0.005
+    overlap_m: float | int = 0.01
 
     def __post_init__(self) -> None:
         paper_size_m(self.paper)
@@ -156,13 +159,16 @@ def largest_board(board: Board, config: PrintConfig) -> Board:
     """The same board in other sizes: squares (tags) of as many whole millimetres as one sheet has room for. Markers and
     gaps keep their proportion, to half a millimetre."""
     side = board.tag_m if isinstance(board, AprilGrid) else board.square_m
-    for millimetres in range(2000, 4, -1):
-        candidate = _with_side(board, millimetres / 1000, millimetres / 1000 / side)
-        if fits(candidate, config):
-            return candidate
-    raise CalibrationError(
-        f"{config.paper} has no room for {board_words(board)}", remedy="Take larger paper or fewer squares."
-    )
+
+    def sized(millimetres: int) -> Board:
+        return _with_side(board, millimetres / 1000, millimetres / 1000 / side)
+
+    room = bisect(range(LARGEST_SIDE_MM + 1), False, lo=SMALLEST_SIDE_MM, key=lambda mm: not fits(sized(mm), config))
+    if room == SMALLEST_SIDE_MM:
+        raise CalibrationError(
+            f"{config.paper} has no room for {board_words(board)}", remedy="Take larger paper or fewer squares."
+        )
+    return sized(room - 1)
 
 
 def _with_side(board: Board, side_m: float, factor: float) -> Board:
@@ -187,7 +193,7 @@ def _too_large(board: Board, config: PrintConfig) -> CalibrationError:
     upright = paper_size_m(config.paper)
     room = [1000 * (side - 2 * config.border_m) for side in _room(upright)]
     roomy = [name for name in PAPERS_MM if fits(board, replace(config, paper=name))]
-    hints = [f"Take paper {roomy[0]}"] if roomy else []
+    hints = [f"paper {roomy[0]}"] if roomy else []
     try:
         smaller = largest_board(board, config)
         side = smaller.tag_m if isinstance(smaller, AprilGrid) else smaller.square_m
@@ -196,7 +202,7 @@ def _too_large(board: Board, config: PrintConfig) -> CalibrationError:
         pass
     return CalibrationError(
         f"the board measures {width:g} x {height:g} mm, and {config.paper} has room for {room[0]:g} x {room[1]:g} mm",
-        remedy=", ".join([*hints, "or tile it over several sheets (--tiled)"]) + ".",
+        remedy=f"Take {', '.join([*hints, 'or'])} several sheets (--tiled).",
     )
 
 
@@ -213,24 +219,23 @@ def _tiles(board: Board, size: tuple[float, float], config: PrintConfig) -> list
 
 def _cuts(board: Board, axis: int, room: float, config: PrintConfig) -> list[float]:
     """Where sheets have their edges along an axis, first to last, on as few as it takes. Where that leaves a choice
-    they run through middles of squares, not near corners: there, a bad joint would be measured."""
+    they run through middles of squares, not near corners, where a bad joint would be measured."""
     end = board.size_m[axis] + config.border_m
     cuts = [-config.border_m]
     step = room - config.overlap_m
     sheets = 1 + max(0, int(np.ceil((end - cuts[0] - room) / step - 1e-9)))
     for left in range(sheets - 1, 0, -1):
-        farthest, nearest = cuts[-1] + step, end - room - (left - 1) * step
-        middles = [m for m in _middles(board, axis) if nearest <= m <= farthest]
-        cuts.append(middles[-1] if middles else farthest)
+        cuts.append(_far_from_corners(board, axis, end - room - (left - 1) * step, cuts[-1] + step))
     return [*cuts, end]
 
 
-def _middles(board: Board, axis: int) -> list[float]:
-    if isinstance(board, AprilGrid):
-        count, first, pitch = (board.tags_x, board.tags_y)[axis], board.gap_m + board.tag_m / 2, board.pitch_m
-    else:
-        count, first, pitch = (board.squares_x, board.squares_y)[axis], board.square_m / 2, board.square_m
-    return [first + i * pitch for i in range(count)]
+def _far_from_corners(board: Board, axis: int, nearest: float, farthest: float) -> float:
+    """The place between two along an axis that is farthest from the lines on which corners lie."""
+    lines = np.unique(np.round([0.0, *board.corners[:, axis], board.size_m[axis]], 9))
+    middles = (lines[1:] + lines[:-1]) / 2
+    places = np.array([*middles[(middles > nearest) & (middles < farthest)], nearest, farthest])
+    clearance = np.round(np.abs(places[:, None] - lines).min(axis=1), 9)
+    return float(places[clearance == clearance.max()].max())
 
 
 def _sheet(layout: _Layout, tile: _Tile, mirrored: bool) -> Sheet:

@@ -40,7 +40,7 @@ def print_paths(board: Board, path: str | Path, config: PrintConfig | None = Non
     return (path,) if path.suffix.lower() == ".pdf" else tuple(_places(path, board_sheets(board, config)))
 
 
-def _encoder(suffix: str, dpi: float) -> Callable[[Sheet], bytes]:
+def _encoder(suffix: str, dpi: float | int) -> Callable[[Sheet], bytes]:
     return (lambda sheet: svg_text(sheet).encode()) if suffix == ".svg" else lambda sheet: png_bytes(sheet, dpi)
 
 

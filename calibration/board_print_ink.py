@@ -10,7 +10,7 @@ from calibration.board_file import Board
 from calibration.board_grids import AprilGrid, Checkerboard
 from calibration.boards import CharucoBoard, predefined_dictionary
 
-Rectangles = Float[np.ndarray, "N 4"]
+Rectangles = Float[np.ndarray, "_ 4"]
 """Left, top, right, bottom; no two of one set overlap."""
 
 

@@ -22,12 +22,12 @@ HERSHEY_CAPITAL_PX = 21
 HELVETICA_CAPITAL = 0.72
 
 
-def pixels_per_metre(dpi: float) -> int:
+def pixels_per_metre(dpi: float | int) -> int:
     """The resolution to which `dpi` is rounded: PNG states whole pixels a metre."""
     return round(dpi / INCH_M)
 
 
-def sheet_image(sheet: Sheet, dpi: float) -> UInt8[np.ndarray, "H W"]:
+def sheet_image(sheet: Sheet, dpi: float | int) -> UInt8[np.ndarray, "H W"]:
     """Pixel (u, v) shows the sheet's square from (u, v) / pixels_per_metre(dpi) to (u + 1, v + 1) / it."""
     scale = pixels_per_metre(dpi)
     width, height = (int(np.ceil(side * scale - 1e-6)) for side in sheet.size_m)
@@ -69,7 +69,7 @@ def _share(start: float, end: float, count: int) -> tuple[int, Float[np.ndarray,
     return first, np.diff(edges)
 
 
-def png_bytes(sheet: Sheet, dpi: float) -> bytes:
+def png_bytes(sheet: Sheet, dpi: float | int) -> bytes:
     """The file, with the resolution in its pHYs chunk (PNG 1.2, 4.2.4.2), so that it prints at true scale."""
     done, encoded = cv2.imencode(".png", sheet_image(sheet, dpi))
     if not done:

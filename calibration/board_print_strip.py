@@ -19,7 +19,7 @@ INCH_M = 0.0254
 LONGEST_RULER_M = 0.3
 AXIS_M = 0.0055
 """From the strip's top to the ruler's line: millimetres stand on it, inches hang from it."""
-WORDS_M = 0.0135
+WORDS_M = 0.0142
 """From the strip's top to the base of the first line of words."""
 LINE_PITCH_M = 0.0032
 NUMBER_HEIGHT_M = 0.002

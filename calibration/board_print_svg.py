@@ -8,7 +8,7 @@ from calibration.board_print import Sheet
 
 
 def svg_text(sheet: Sheet) -> str:
-    """The file; a browser prints it at true scale at 100 %."""
+    """The file. Drawing programs print it exactly; headless Chromium made it 0.06 % larger (0.11 mm in 190)."""
     width, height = (1000 * side for side in sheet.size_m)
     ink = "".join(
         f"M{left:.5f} {top:.5f}H{right:.5f}V{bottom:.5f}H{left:.5f}Z"

@@ -203,8 +203,9 @@ def read_fields(table: Mapping[str, Any], fields: BoardFields) -> dict[str, Any]
         wanted = known.get(key, (int, float))
         if not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool)):
             raise CalibrationError(f"{key} = {value!r} is not {_wanted(known.get(key, float))}")
-    if table.get("type", CHARUCO) != fields.kind:
-        raise CalibrationError(f"boards of type {table['type']!r} are not known", remedy=f'Known: "{fields.kind}".')
+    kind = table.get("type", CHARUCO)
+    if kind != fields.kind:
+        raise CalibrationError(f"boards of type {kind!r} are not known", remedy=f'Known: "{fields.kind}".')
     return (
         _read_counts(table, fields)
         | {f"{name}_m": _read_length(table, name) for name in fields.lengths}
