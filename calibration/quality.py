@@ -17,7 +17,7 @@ from calibration.intrinsics_result import IntrinsicsResult
 from calibration.observations import BoardObservations
 from calibration.quality_board import board_scale
 from calibration.quality_graph import graph_edges, shared_moments
-from calibration.quality_pixels import coverage, pixel_errors, residual_field
+from calibration.quality_pixels import coverage, covered_share, imaged_share, pixel_errors, residual_field
 from calibration.quality_report import (
     BoardScale,
     CalibrationReport,
@@ -30,7 +30,7 @@ from calibration.quality_report import (
     VolumeQuality,
 )
 from calibration.quality_verdicts import Finding, findings_on_camera, findings_on_pixels, findings_on_rig, worst
-from calibration.quality_volume import expected_errors, ray_std_mm, working_volume
+from calibration.quality_volume import expected_errors, pixels_in_picture, ray_std_mm, working_volume
 from calibration.quality_words import headline
 from calibration.transforms import RigidTransform
 from calibration.world_frame import WorldFrame
@@ -175,9 +175,10 @@ def _camera(it: _Solution, index: int, volume: VolumeQuality) -> CameraQuality:
     rows = it.observations.camera == it.observations.index(camera.name)
     trusted = rows & ~it.outlier
     size = camera.intrinsics.image_size
-    seen = coverage(it.observations.xy[trusted], size)
-    views = np.unique(it.observations.view[trusted])
     own = it.intrinsics.get(camera.name)
+    seen = coverage(it.observations.xy[trusted], size) + (0 if own is None else own.coverage)
+    wanted = coverage(pixels_in_picture(camera, volume.points), size) > 0
+    views = np.unique(it.observations.view[trusted])
     K = camera.intrinsics.K
     place = _block(it, camera.name, POSE_NAMES[3:])
     return CameraQuality(
@@ -189,7 +190,9 @@ def _camera(it: _Solution, index: int, volume: VolumeQuality) -> CameraQuality:
         shared_moments=shared_moments(it.observations, it.outlier, camera.name),
         errors=pixel_errors(it.bundle.residual_px[rows], it.outlier[rows]),
         coverage=seen,
-        covered_share=float(((seen if own is None else seen + own.coverage) > 0).mean()),
+        wanted=wanted,
+        covered_share=covered_share(seen, wanted),
+        imaged_share=imaged_share(camera.intrinsics),
         field=residual_field(it.observations.xy[trusted], it.bundle.residual_px[trusted], _in_time(it, trusted), size),
         lens=camera.intrinsics.lens.value,
         focal_px=float(K[0, 0] + K[1, 1]) / 2,

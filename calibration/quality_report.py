@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 Verdict = Literal["good", "usable", "redo"]
 
@@ -49,12 +49,14 @@ class ResidualField:
 class CameraQuality:
     """One camera. `reasons`: sentences behind a verdict that is not good.
 
-    coverage: (8, 8) trusted corners by place in the picture, top left first; covered_share: of its cells with a
-    corner. center_m (3,), axes (3, 3; rows: right, down and ahead) and position_covariance_m2 (3, 3): in the world.
-    position_std_mm: RMS length of the error in place. Standard deviations are NaN where they are not known, and 0
-    where the number was given and kept. ray_std_mm: how far (RMS) its rays pass by the points of the working volume
-    that it sees, because it is uncertain itself: place, direction and lens in one figure. shared_moments: at which
-    another camera saw the board too. time_offset_ms, line_time_us: 0 unless they were solved for.
+    coverage: (8, 8) trusted corners by place in the picture, top left first, those of its own calibration included;
+    wanted: (8, 8) where the working volume appears; covered_share: of these cells, those with a corner in them or next
+    to them, NaN where the camera sees nothing of the volume. center_m (3,), axes (3, 3; rows: right, down and ahead)
+    and position_covariance_m2 (3, 3): in the world. position_std_mm: RMS length of the error in place. Standard
+    deviations are NaN where they are not known, and 0 where the number was given and kept. ray_std_mm: how far (median)
+    its rays pass by the points of the working volume that it sees, because it is uncertain itself: place, direction and
+    lens in one figure. shared_moments: at which another camera saw the board too. imaged_share: of the picture,
+    where the lens formula has rays; elsewhere keypoints are lost. time_offset_ms, line_time_us: 0 unless solved for.
     """
 
     name: str
@@ -65,7 +67,9 @@ class CameraQuality:
     shared_moments: int
     errors: PixelErrors
     coverage: Int[np.ndarray, "8 8"]
+    wanted: Bool[np.ndarray, "8 8"]
     covered_share: float
+    imaged_share: float
     field: ResidualField
     lens: str
     focal_px: float

@@ -45,8 +45,12 @@ OUTLIER_SHARES = (0.05, 0.2)
 SHARED_MOMENTS = (10, 3)
 """Fewer than 10 moments shared with other cameras: a wrong one among them may not stand out. Below 3 it cannot."""
 
-COVERED_SHARE = 0.4
-"""Of the picture: with less, most of it is seen through a part of the lens that nothing has checked."""
+COVERED_SHARE = 0.5
+"""Of what a camera sees of the working volume: with less, most of it is seen through a part of the lens, an eighth of
+the picture away from any corner and more, that nothing has checked."""
+
+IMAGED_SHARE = 0.99
+"""Of the picture; what a polynomial misses of the very corners costs nobody a keypoint."""
 
 ORDER: tuple[Verdict, ...] = ("good", "usable", "redo")
 
@@ -144,8 +148,16 @@ def findings_on_camera(camera: CameraQuality) -> list[Finding]:
         found.append(
             Finding(
                 "usable",
-                f"The board was seen in {camera.covered_share:.0%} of its picture; elsewhere the lens is a guess: "
-                "carry the board to the edges and corners of the picture.",
+                f"The board came near {camera.covered_share:.0%} only of where the working volume appears in its "
+                "picture; elsewhere the lens is a guess: carry the board further to the edges of the picture.",
+            )
+        )
+    if camera.imaged_share < IMAGED_SHARE:
+        found.append(
+            Finding(
+                "usable",
+                f"Its lens formula has no rays for {1 - camera.imaged_share:.0%} of the picture, at the edges: keypoints "
+                'there are lost. Carry the board to the edges, or choose the lens "brown_conrady".',
             )
         )
     return found
@@ -159,8 +171,8 @@ def _of_uncertain(camera: CameraQuality, good: float) -> str:
         share = camera.focal_std_px / camera.focal_px
         lens = f" Its focal length is known to {share:.1%} only: tilt the board more, and show it near and far."
     return (
-        f"Its rays pass by points of the working volume at {camera.ray_std_mm:.1f} mm (standard deviation; up to "
-        f"{good:.0f} mm is good): film more board views that it shares with others.{lens}"
+        f"Its rays pass by points of the working volume at {camera.ray_std_mm:.1f} mm (median; up to {good:.0f} mm is "
+        f"good): film more board views that it shares with others.{lens}"
     )
 
 

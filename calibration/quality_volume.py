@@ -84,8 +84,8 @@ def ray_std_mm(
     parameters: Sequence[tuple[str, str]],
     covariance: Float[np.ndarray, "P P"],
 ) -> float:
-    """How far (RMS, mm) the rays of a camera pass by those of `points` that it has in its picture, because its own pose
-    and lens are uncertain; NaN where it sees none."""
+    """How far (mm; RMS length, median over points) the rays of a camera pass by those of `points` that it has in its
+    picture, because its own pose and lens are uncertain; NaN where it sees none."""
     points = points[_in_picture(camera, points)]
     if not len(points):
         return np.nan
@@ -95,7 +95,12 @@ def ray_std_mm(
     focal = np.diag(camera.intrinsics.K)[:2]
     variance_px = np.einsum("gip,pq,giq->gi", by_own, covariance[np.ix_(rows, rows)], by_own, optimize=True)
     variance = (variance_px / focal**2).sum(axis=-1) * depth**2
-    return 1e3 * float(np.sqrt(np.maximum(variance, 0.0).mean()))
+    return 1e3 * float(np.sqrt(np.maximum(np.median(variance), 0.0)))
+
+
+def pixels_in_picture(camera: Camera, points: Float[np.ndarray, "G 3"]) -> Float[np.ndarray, "n 2"]:
+    """Where those of the points are that the camera has in its picture."""
+    return camera.project(points[_in_picture(camera, points)])
 
 
 def _from_rig(

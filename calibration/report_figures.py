@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from calibration.quality_report import CalibrationReport, CameraQuality, GraphEdge
 
@@ -21,24 +21,23 @@ GRAPH_RADIUS = 105
 GRAPH_SIZE = (440, 300)
 
 
-def heat_map(coverage: Int[np.ndarray, "rows columns"], image_size: tuple[int, int]) -> str:
-    """How many corners were seen where: the darker the more, empty cells hatched. Shades grow with the square root."""
+def heat_map(camera: CameraQuality) -> str:
+    """How many corners were seen where, the darker the more; shades grow with the square root. Cells in which the
+    working volume appears are framed."""
+    coverage = camera.coverage
     rows, columns = coverage.shape
-    height = _height(image_size)
+    width, height = WIDTH / columns, _height(camera.image_size) / rows
     most = max(int(coverage.max()), 1)
     cells = []
     for (row, column), count in np.ndenumerate(coverage):
-        x, y = column * WIDTH / columns, row * height / rows
-        shade = (
-            f'class="seen" fill-opacity="{0.12 + 0.88 * math.sqrt(count / most):.2f}"' if count else 'class="unseen"'
-        )
+        kind = ("seen" if count else "unseen") + (" wanted" if camera.wanted[row, column] else "")
+        shade = f' fill-opacity="{0.12 + 0.88 * math.sqrt(count / most):.2f}"' if count else ""
         cells.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{WIDTH / columns - 1:.1f}" height="{height / rows - 1:.1f}" {shade}>'
-            f"<title>{count} corners</title></rect>"
+            f'<rect class="{kind}" x="{column * width + 1:.1f}" y="{row * height + 1:.1f}" width="{width - 2:.1f}" '
+            f'height="{height - 2:.1f}"{shade}><title>{count} corners</title></rect>'
         )
-    empty = int((coverage == 0).sum())
-    label = f"Where the board was seen in the picture: {coverage.size - empty} of {coverage.size} cells"
-    return _svg(WIDTH, height, "".join(cells), label)
+    label = f"Where {camera.name} saw the board in its picture"
+    return _svg(WIDTH, height * rows, "".join(cells), label)
 
 
 def arrow_scale(cameras: Sequence[CameraQuality], least_px: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from calibration.camera import Rig
+from calibration.camera import Intrinsics, Rig
 from calibration.quality_report import CalibrationReport, CameraQuality
 
 DIGITS = 4
@@ -60,10 +60,7 @@ def _sigma(covariance: Float[np.ndarray, "3 3"]) -> float:
 def _camera(
     camera: CameraQuality, rig: Rig, turn: Float[np.ndarray, "3 3"], *, magnified: float, reach: float
 ) -> dict[str, Any]:
-    width, height = camera.image_size
-    px = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], dtype=np.float64)
-    rays = rig[camera.name].intrinsics.ray(px)
-    ahead = np.nan_to_num(reach * rays)
+    ahead = reach * _corner_rays(rig[camera.name].intrinsics)
     corners = camera.center_m + ahead @ camera.axes
     variance, axes = np.linalg.eigh(camera.position_covariance_m2)
     ellipsoid = axes.T * (SHOWN_SIGMAS * magnified * np.sqrt(np.maximum(variance, 0.0)))[:, None]
@@ -74,6 +71,18 @@ def _camera(
         "ellipsoid": np.round(ellipsoid @ turn.T, DIGITS + 1).tolist(),
         "told": f"{camera.name}: known to {camera.position_std_mm:.1f} mm and {camera.rotation_std_deg:.2f}°",
     }
+
+
+def _corner_rays(intrinsics: Intrinsics) -> Float[np.ndarray, "4 3"]:
+    """Of the picture's corners; a lens that images nothing there is drawn as far out as it does."""
+    width, height = intrinsics.image_size
+    corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], dtype=np.float64)
+    middle = intrinsics.K[:2, 2]
+    for share in np.linspace(1.0, 0.1, 19):
+        rays = intrinsics.ray(middle + share * (corners - middle))
+        if np.isfinite(rays).all():
+            return rays
+    return np.tile([0.0, 0.0, 1.0], (4, 1))
 
 
 def _upright(cameras: tuple[CameraQuality, ...]) -> Float[np.ndarray, "3 3"]:

@@ -129,8 +129,8 @@ def _card(camera: CameraQuality, longest_px: float) -> str:
         f'<article class="card camera"><header><h3>{escape(camera.name)}</h3>{_badge(camera.verdict)}</header>'
         + (f'<ul class="told">{reasons}</ul>' if reasons else "")
         + f'<dl>{listed}</dl><div class="pictures">'
-        f"<figure><figcaption>Board seen in {camera.covered_share:.0%} of the picture</figcaption>"
-        f"{heat_map(camera.coverage, camera.image_size)}</figure>"
+        f"<figure><figcaption>Where the board was seen: near {number(100 * camera.covered_share, 0)} % of the framed "
+        f"cells, in which the working volume appears</figcaption>{heat_map(camera)}</figure>"
         f"<figure><figcaption>{_of_field(camera)}</figcaption>{residual_arrows(camera, longest_px)}</figure>"
         "</div></article>"
     )

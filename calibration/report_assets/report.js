@@ -6,7 +6,7 @@
   const find = (id) => document.getElementById(id);
   const view = { yaw: -0.9, pitch: 0.5, zoom: 1, from: null };
 
-  const everything = [...scene.cameras.flatMap((camera) => camera.frustum), ...scene.path];
+  const everything = [...scene.cameras.flatMap((camera) => camera.frustum), ...scene.path, ...scene.points];
   const span = [0, 1, 2].map((axis) => {
     const values = everything.map((point) => point[axis]);
     if (axis === 2 && scene.floor) values.push(0);
