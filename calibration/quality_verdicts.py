@@ -49,8 +49,8 @@ COVERED_SHARE = 0.5
 """Of what a camera sees of the working volume: with less, most of it is seen through a part of the lens, an eighth of
 the picture away from any corner and more, that nothing has checked."""
 
-IMAGED_SHARE = 0.99
-"""Of the picture; what a polynomial misses of the very corners costs nobody a keypoint."""
+IMAGED_SHARE = 0.95
+"""Of the picture; what a polynomial misses of the very corners costs few a keypoint."""
 
 ORDER: tuple[Verdict, ...] = ("good", "usable", "redo")
 
@@ -156,8 +156,8 @@ def findings_on_camera(camera: CameraQuality) -> list[Finding]:
         found.append(
             Finding(
                 "usable",
-                f"Its lens formula has no rays for {1 - camera.imaged_share:.0%} of the picture, at the edges: keypoints "
-                'there are lost. Carry the board to the edges, or choose the lens "brown_conrady".',
+                f"Its lens formula has no rays for {1 - camera.imaged_share:.0%} of the picture, at the edges; "
+                "keypoints there are lost: carry the board to the edges of the picture.",
             )
         )
     return found

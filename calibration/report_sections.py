@@ -33,7 +33,9 @@ LEAST_ARROW_PX = 0.3
 
 def number(value: float, digits: int = 2, unit: str = "") -> str:
     """Rounded, with its unit; a dash where it is not known."""
-    return f"{value:.{digits}f}{unit}" if math.isfinite(value) else "–"
+    if not math.isfinite(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:.{digits}f}{unit}"  # + 0.0: no minus before a zero
 
 
 def summary(report: CalibrationReport) -> str:

@@ -48,7 +48,7 @@
   const camera = (width, height) => {
     const [cy, sy, cp, sp] = [Math.cos(view.yaw), Math.sin(view.yaw), Math.cos(view.pitch), Math.sin(view.pitch)];
     const distance = 3.2 * reach / view.zoom;
-    const focal = 1.35 * Math.min(width, height * 1.5);
+    const focal = Math.min(1.35 * width, 1.9 * height);
     return (point) => {
       const [x, y, z] = point.map((value, i) => value - middle[i]);
       const right = cy * x + sy * y;
