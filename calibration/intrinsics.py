@@ -7,6 +7,7 @@ held-out views decide between formulas (`intrinsics_choice`), and the result say
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -22,11 +23,11 @@ from calibration.intrinsics_fit import (
     extended,
     fit_lens,
     fitting_views,
+    lens_prior,
     posed,
     refined_poses,
     robust_weight,
     started,
-    weak_prior,
 )
 from calibration.intrinsics_prior import IntrinsicsPrior
 from calibration.intrinsics_result import IntrinsicsConfig, IntrinsicsResult, UnobservableIntrinsicsError
@@ -34,7 +35,7 @@ from calibration.intrinsics_solver import LensFit, distances, linearise
 from calibration.intrinsics_summary import CalibratedLens, known_result, result_of
 from calibration.intrinsics_uncertainty import covariance_of, coverage_of
 from calibration.intrinsics_verdict import UNOBSERVABLE, footage_to_add
-from calibration.intrinsics_views import ViewTable, table_of_views
+from calibration.intrinsics_views import ViewTable, Window, table_of_views
 from calibration.lenses import Lens
 from calibration.observations import BoardObservations
 from calibration.view_selection import informative_views, spread_views, view_signatures
@@ -48,6 +49,10 @@ __all__ = [
 ]
 
 START_VIEWS = 16
+SMALL_PART = 0.25
+CLEARLY = 0.8
+"""Errors smaller by this factor are no chance: they are medians of some hundred corners, known to a tenth."""
+
 FEWEST_VIEWS = 3
 """Two views of a plane give four equations for fx, fy, cx, cy and leave nothing to tell a bent lens by."""
 
@@ -104,10 +109,11 @@ def _calibrated(
 ) -> dict[str, IntrinsicsResult]:
     table, useless = table_of_views(observations, cameras, config.min_corners)
     _check_enough(cameras, len(table), useless)
-    models = CANDIDATES[config.lens]
-    starts = _starts(table, models)
-    chosen, misfits = _chosen_views(table, min(starts.values(), key=lambda pair: pair[0])[1], config.max_views)
-    fits = _fits(chosen, models, {lens: fit for lens, (_, fit) in starts.items()}, config)
+    models = tuple(replace(model, typical=config.typical) for model in CANDIDATES[config.lens])
+    starts = _start(table, models)
+    first = min(starts.values(), key=lambda start: start.error_px)
+    chosen, misfits = _chosen_views(table.within(first.window), first.fit, config.max_views)
+    fits = _fits(chosen, models, starts, config)
     best, held_out = choose(fits, chosen, folds=config.folds, outlier_sigmas=config.outlier_sigmas)
     covariance = covariance_of(best)
     _check_observable(cameras, best, covariance)
@@ -144,27 +150,54 @@ def _check_observable(cameras: tuple[str, ...], best: FittedLens, covariance: Fl
     )
 
 
-def _starts(table: ViewTable, models: tuple[LensModel, ...]) -> dict[Lens, tuple[float, LensFit]]:
-    """For each kind of lens its median error, px, and a first fit to some views that differ."""
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """A first fit, the median distance of the corners that it leaves (px), and where the axis was expected."""
+
+    error_px: float
+    fit: LensFit
+    window: Window
+
+
+def _start(table: ViewTable, models: tuple[LensModel, ...]) -> dict[Lens, _Start]:
+    """A first fit of each kind of lens to some views that differ.
+
+    Where corners fill a small part of the picture the axis is looked for there too: recordings of screens and padded
+    clips show the camera's picture in a corner of a larger one.
+    """
     some = table.of(spread_views(view_signatures(table), START_VIEWS))
-    starts = {}
-    failures = []
-    for model in (FISHEYE if lens is Lens.FISHEYE else BROWN for lens in dict.fromkeys(m.lens for m in models)):
-        try:
-            fit = started(some, model)
-        except CalibrationError as failure:
-            failures.append(failure)
-            continue
-        starts[model.lens] = (float(np.median(distances(some, fit)[some.present])), fit)
+    kinds = [FISHEYE if lens is Lens.FISHEYE else BROWN for lens in dict.fromkeys(m.lens for m in models)]
+    starts = _starts_within(some, kinds)
+    seen = Window.around(table.xy[table.present])
+    if seen.width * seen.height < SMALL_PART * table.window.width * table.window.height:
+        inner = _starts_within(some.within(seen), kinds)
+        if _least(inner) < CLEARLY * _least(starts):
+            return inner
     if not starts:
-        raise failures[0]
+        raise UnobservableIntrinsicsError(
+            f"no {' or '.join(kind.name for kind in kinds)} lens explains where the corners are in {len(some)} views",
+            remedy="Check the board's description, or choose another lens.",
+        )
     return starts
+
+
+def _starts_within(some: ViewTable, kinds: list[LensModel]) -> dict[Lens, _Start]:
+    fits = {kind.lens: started(some, kind) for kind in kinds}
+    return {
+        lens: _Start(float(np.median(distances(some, fit)[some.present])), fit, some.window)
+        for lens, fit in fits.items()
+        if fit is not None
+    }
+
+
+def _least(starts: Mapping[Lens, _Start]) -> float:
+    return min((start.error_px for start in starts.values()), default=np.inf)
 
 
 def _chosen_views(table: ViewTable, start: LensFit, count: int) -> tuple[ViewTable, dict[int, str]]:
     """The views that say most about the lens, of those that fit it."""
     model = FISHEYE if start.lens is Lens.FISHEYE else BROWN
-    prior = weak_prior(table.image_size, float(start.parameters[:2].mean()), model)
+    prior = lens_prior(table.window, float(start.parameters[:2].mean()), model)
     fit = refined_poses(table, start.parameters, start.lens)
     keep, dropped = fitting_views(table, fit)
     table, fit = table.of(keep), LensFit(fit.lens, fit.parameters, fit.R[keep], fit.t[keep])
@@ -175,11 +208,11 @@ def _chosen_views(table: ViewTable, start: LensFit, count: int) -> tuple[ViewTab
 
 
 def _fits(
-    table: ViewTable, models: tuple[LensModel, ...], starts: Mapping[Lens, LensFit], config: IntrinsicsConfig
+    table: ViewTable, models: tuple[LensModel, ...], starts: Mapping[Lens, _Start], config: IntrinsicsConfig
 ) -> list[FittedLens]:
     """Every model whose kind of lens has a start; a model with more coefficients begins at the fit with fewer."""
     fits: list[FittedLens] = []
-    begin = {lens: posed(table, start.parameters, lens) for lens, start in starts.items()}
+    begin = {lens: posed(table, start.fit.parameters, lens) for lens, start in starts.items()}
     for model in models:
         if model.lens in begin:
             start = extended(begin[model.lens], model)

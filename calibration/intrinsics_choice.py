@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 
 from calibration.intrinsics_fit import BROWN, FISHEYE, RATIONAL, FittedLens, LensModel
 from calibration.intrinsics_prior import intrinsics_from
@@ -26,8 +27,8 @@ CANDIDATES: Mapping[str, tuple[LensModel, ...]] = {
     "fisheye": (FISHEYE,),
 }
 
-DEVIATIONS = 2.5
-"""Of the mean difference between two models over views: beyond is no chance in 99 of 100 cases."""
+CHANCE = 0.005
+"""Probability at which a mean difference between two models over views (Student's t) counts as none of chance."""
 
 WORTH = 0.01
 """Share of the squared error that another model has to save; below, the picture's corners move by less than the noise
@@ -82,8 +83,10 @@ def choose(
 
 def _is_better(other: Float[np.ndarray, "V"], best: Float[np.ndarray, "V"]) -> bool:
     saved = best - other
-    error = float(saved.std(ddof=1)) / np.sqrt(len(saved)) if len(saved) > 1 else np.inf
-    return bool(saved.mean() > DEVIATIONS * error and saved.mean() > WORTH * best.mean())
+    if len(saved) < 2 or saved.mean() <= WORTH * best.mean():
+        return False
+    error = float(saved.std(ddof=1)) / np.sqrt(len(saved))
+    return bool(saved.mean() > stats.t.isf(CHANCE, len(saved) - 1) * error)
 
 
 def _covers_picture(fitted: FittedLens) -> bool:

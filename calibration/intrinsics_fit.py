@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from calibration.errors import CalibrationError
 from calibration.intrinsics_prior import intrinsics_from
 from calibration.intrinsics_solver import (
     LensFit,
@@ -19,7 +18,7 @@ from calibration.intrinsics_solver import (
     residuals,
     solve,
 )
-from calibration.intrinsics_views import ViewTable, mirrored_poses, poses_from_rays
+from calibration.intrinsics_views import ViewTable, Window, mirrored_poses, poses_from_rays
 from calibration.lenses import Lens
 
 MEDIAN_OF_RAYLEIGH = 1.1774
@@ -37,14 +36,28 @@ FOCAL_STARTS = {Lens.BROWN_CONRADY: (0.45, 0.75, 1.2, 2.0, 4.0), Lens.FISHEYE: (
 
 START_ITERATIONS = 8
 
+POWERS = {Lens.BROWN_CONRADY: (2, 4, 1, 1, 6, 2, 4, 6), Lens.FISHEYE: (2, 4, 6, 8)}
+"""Of the radius, by which the displacement relative to the radius grows with each coefficient."""
+
+TYPICAL = {
+    "brown_conrady": (0.4, 0.4, 0.005, 0.005, 0.3),
+    "rational": (2.0, 2.0, 0.005, 0.005, 2.0, 2.0, 2.0, 2.0),
+    "fisheye": (0.3, 0.2, 0.2, 0.1),
+}
+"""Standard deviations of what the coefficients do at the picture's corner, as shares of its radius; those of the
+rational model cancel each other and are larger."""
+
+ANYTHING = 100.0
+
 
 @dataclass(frozen=True)
 class LensModel:
-    """A formula with so many coefficients."""
+    """A formula with so many coefficients; `typical`: of the sizes that real lenses have."""
 
     name: str
     lens: Lens
     coefficients: int
+    typical: bool = True
 
 
 BROWN = LensModel("brown_conrady", Lens.BROWN_CONRADY, 5)
@@ -75,35 +88,30 @@ class FittedLens:
         return linearise(self.table, self.fit)
 
 
-def weak_prior(image_size: tuple[int, int], focal_px: float, model: LensModel) -> WeakPrior:
-    """What is known of any lens: its focal length is within a few widths of the picture, its axis meets the picture's
-    middle half, and no coefficient alone displaces the picture's corner by more than twice its radius. It keeps
-    systems solvable that the views leave open and is far below what views of a tilted board say."""
-    width, height = image_size
-    corner = float(np.hypot(width, height)) / 2 / focal_px
+def lens_prior(window: Window, focal_px: float, model: LensModel) -> WeakPrior:
+    """What is known of any lens, to keep systems solvable that the views leave open.
+
+    The focal length is within a few widths of the picture, the axis meets its middle half. For a `typical` lens the
+    coefficients displace the picture's corner by shares of its radius that real lenses have (k1 -0.2, p1 0.002, at
+    corners of 0.6 to 1.1, are common): where no corner was seen the polynomial then does not run away.
+    """
+    corner = float(np.hypot(window.width, window.height)) / 2 / focal_px
     corner = corner if model.lens is Lens.BROWN_CONRADY else min(corner, np.pi)
-    radial = [2 / corner ** (2 * n) for n in (1, 2, 3, 4)]
-    if model.lens is Lens.FISHEYE:
-        spread = radial
-    else:
-        spread = [radial[0], radial[1], 0.2 / corner, 0.2 / corner, radial[2], *radial[:3]][: model.coefficients]
-    focal = 3.0 * max(width, height)
-    deviation = np.array([focal, focal, width / 4, height / 4, *spread])
-    mean = np.array([focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, *np.zeros(model.coefficients)])
-    return WeakPrior(mean, deviation**-2)
+    powers = POWERS[model.lens][: model.coefficients]
+    shares = TYPICAL[model.name] if model.typical else (ANYTHING,) * len(powers)
+    spread = [share / corner**power for share, power in zip(shares, powers, strict=True)]
+    focal = 3.0 * window.longer
+    deviation = np.array([focal, focal, window.width / 4, window.height / 4, *spread])
+    return WeakPrior(np.array([focal_px, focal_px, window.x, window.y, *np.zeros(len(powers))]), deviation**-2)
 
 
-def started(table: ViewTable, model: LensModel) -> LensFit:
-    """A lens without any knowledge: the best of some focal lengths, each with the poses that follow from it."""
-    base = LensModel(model.name, model.lens, 5 if model.lens is Lens.BROWN_CONRADY else 4)
-    tried = [_started_at(table, base, share * max(table.image_size)) for share in FOCAL_STARTS[model.lens]]
+def started(table: ViewTable, model: LensModel) -> LensFit | None:
+    """A lens without any knowledge: the best of some focal lengths, each with the poses that follow from it; None
+    where no such lens images all corners."""
+    base = BROWN if model.lens is Lens.BROWN_CONRADY else FISHEYE
+    tried = [_started_at(table, base, share * table.window.longer) for share in FOCAL_STARTS[model.lens]]
     cost, fit = min(tried, key=lambda pair: pair[0])
-    if not np.isfinite(cost):
-        raise CalibrationError(
-            f"no {model.name} lens explains the corners of these {len(table)} views",
-            remedy="Check the board's description, or choose another lens.",
-        )
-    return extended(fit, model)
+    return extended(fit, model) if np.isfinite(cost) else None
 
 
 def extended(fit: LensFit, model: LensModel) -> LensFit:
@@ -113,7 +121,7 @@ def extended(fit: LensFit, model: LensModel) -> LensFit:
 
 
 def _started_at(table: ViewTable, model: LensModel, focal_px: float) -> tuple[float, LensFit]:
-    prior = weak_prior(table.image_size, focal_px, model)
+    prior = lens_prior(table.window, focal_px, model)
     fit = posed(table, prior.mean, model.lens)
     free = np.zeros(len(prior.mean), dtype=bool)
     free[[0, 1, 4]] = True
@@ -155,7 +163,7 @@ def robust_weight(table: ViewTable, fit: LensFit) -> tuple[Float[np.ndarray, "V 
 
 def fit_lens(table: ViewTable, start: LensFit, model: LensModel, *, outlier_sigmas: float | int) -> FittedLens:
     """Least squares over the corners that are no outliers, of the views that fit as a whole."""
-    prior = weak_prior(table.image_size, float(start.parameters[:2].mean()), model)
+    prior = lens_prior(table.window, float(start.parameters[:2].mean()), model)
     fit, sigma = start, 1.0
     for round_index in range(ROBUST_ROUNDS):
         weight, sigma = robust_weight(table, fit)

@@ -30,13 +30,16 @@ class IntrinsicsConfig:
 
     lens: "brown_conrady" has 5 coefficients, "rational" 8, "fisheye" 4; "auto" takes what predicts held-out views best.
     shared: groups of cameras that are of one make and setting and get one common set of numbers. max_views: so many
-    are chosen of a camera's views. min_corners: views with fewer are not used. outlier_sigmas: corners further than
-    so many standard deviations from where they should be are left out. folds: parts of the cross-validation.
+    are chosen of a camera's views. typical: coefficients are kept to sizes that real lenses have where views leave
+    them open; False gives plain least squares. min_corners: views with fewer are not used. outlier_sigmas: corners
+    further than so many standard deviations from where they should be are left out. folds: parts of the
+    cross-validation.
     """
 
     lens: LensChoice = "auto"
     shared: tuple[tuple[str, ...], ...] = ()
     max_views: int = 50
+    typical: bool = True
     min_corners: int = 6
     outlier_sigmas: float | int = 4.5
     folds: int = 5

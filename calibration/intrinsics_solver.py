@@ -127,7 +127,7 @@ def solve(
     for _ in range(iterations):
         trial, damping = _step(table, fit, (prior, pull, free), damping)
         after = _total(table, trial, prior, pull) if trial is not None else np.inf
-        if after >= cost:
+        if trial is None or after >= cost:
             if damping > 1e8:
                 break
             damping *= 8

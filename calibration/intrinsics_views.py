@@ -19,16 +19,43 @@ THIN = 0.02
 ROBUST_ROUNDS = 3
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of a picture, px: its middle and its size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @staticmethod
+    def of_picture(image_size: tuple[int, int]) -> Window:
+        """The whole."""
+        width, height = image_size
+        return Window((width - 1) / 2, (height - 1) / 2, float(width), float(height))
+
+    @staticmethod
+    def around(xy: Float[np.ndarray, "n 2"]) -> Window:
+        """The smallest that holds these pixels."""
+        low, high = xy.min(axis=0), xy.max(axis=0)
+        return Window(*((low + high) / 2).tolist(), *(high - low).tolist())
+
+    @property
+    def longer(self) -> float:
+        return max(self.width, self.height)
+
+
 @dataclass(frozen=True, eq=False)
 class ViewTable:
     """V views with room for K corners each.
 
-    view: index in the observations. frame: place in the file. points: m, in the board's frame with its middle as
-    origin, so that a turn does not shift it. xy: px. present: whether there is a corner; weight: how much it counts,
-    0 where there is none.
+    window: the part of the picture around whose middle the lens's axis is expected. view: index in the observations.
+    frame: place in the file. points: m, in the board's frame with its middle as origin, so that a turn does not shift
+    it. xy: px. present: whether there is a corner; weight: how much it counts, 0 where there is none.
     """
 
     image_size: tuple[int, int]
+    window: Window
     view: Int[np.ndarray, "V"]
     frame: Int[np.ndarray, "V"]
     points: Float[np.ndarray, "V K 3"]
@@ -43,6 +70,10 @@ class ViewTable:
         """Some views."""
         columns = {name: getattr(self, name)[rows] for name in ("view", "frame", "points", "xy", "present", "weight")}
         return replace(self, **columns)
+
+    def within(self, window: Window) -> ViewTable:
+        """The same views of a camera whose axis is expected elsewhere."""
+        return replace(self, window=window)
 
     def weighted(self, weight: Float[np.ndarray, "V K"]) -> ViewTable:
         """The same views with other weights."""
@@ -70,7 +101,8 @@ def table_of_views(
     points, xy, weight = np.zeros((*shape, 3)), np.zeros((*shape, 2)), np.zeros(shape)
     points[rows, slots] = it.points[it.corner[corners]] - (it.points.min(axis=0) + it.points.max(axis=0)) / 2
     xy[rows, slots], weight[rows, slots] = it.xy[corners], 1.0
-    table = ViewTable(it.image_sizes[int(chosen[0])], views, it.view_frame[views], points, xy, weight > 0, weight)
+    size = it.image_sizes[int(chosen[0])]
+    table = ViewTable(size, Window.of_picture(size), views, it.view_frame[views], points, xy, weight > 0, weight)
     return _usable(table, min_corners)
 
 
@@ -79,13 +111,12 @@ def _usable(table: ViewTable, min_corners: int) -> tuple[ViewTable, dict[int, st
     middle = (table.points * table.weight[..., None]).sum(axis=1) / np.maximum(count, 1)[:, None]
     apart = (table.points - middle[:, None]) * table.weight[..., None]
     extent = np.sqrt(np.maximum(np.linalg.eigvalsh(np.einsum("vki,vkj->vij", apart, apart)[:, :2, :2]), 0))
-    line = extent[:, 0] <= THIN * extent[:, 1]
+    few, line = count < min_corners, extent[:, 0] <= THIN * extent[:, 1]
     dropped = {
-        int(view): f"only {int(n)} corners" if n < min_corners else "its corners lie on a line"
-        for view, n, on_line in zip(table.view, count, line, strict=True)
-        if n < min_corners or on_line
+        int(table.view[v]): f"only {int(count[v])} corners" if few[v] else "its corners lie on a line"
+        for v in np.flatnonzero(few | line)
     }
-    return table.of(~line & (count >= min_corners)), dropped
+    return table.of(np.flatnonzero(~(few | line))), dropped
 
 
 Poses = tuple[Float[np.ndarray, "V 3 3"], Float[np.ndarray, "V 3"]]
@@ -105,7 +136,7 @@ def poses_from_rays(table: ViewTable, rays: Float[np.ndarray, "V K 3"]) -> Poses
     flat = np.concatenate([table.points[..., :2] / size, np.ones((*weight.shape, 1))], axis=-1)
     across = np.eye(3) - rays[..., :, None] * rays[..., None, :]
     outer = flat[..., :, None] * flat[..., None, :]
-    robust = weight
+    robust, H, there = weight, np.zeros((len(table), 3, 3)), flat
     for _ in range(ROBUST_ROUNDS):
         normal = np.einsum("vk,vkij,vkab->viajb", robust, across, outer, optimize=True)
         _, vectors = np.linalg.eigh(normal.reshape(-1, 9, 9))
