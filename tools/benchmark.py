@@ -3,6 +3,7 @@
     python tools/benchmark.py                       the four-camera trial of ../shared/data
     python tools/benchmark.py --take TAKE           any take of a session
     python tools/benchmark.py --long 1              without the same take ten times as long (forwards and backwards)
+    python tools/benchmark.py calibration           calibration beside other tools: see benchmark_calibration.py
 
 Every run is a fresh process in an empty folder, as a user would start it; memory is that process's peak resident set.
 """
@@ -48,6 +49,11 @@ class Measured:
 
 def main() -> None:
     """Measure, print a table, and optionally write the figures as JSON."""
+    if sys.argv[1:2] == ["calibration"]:
+        import benchmark_calibration
+
+        benchmark_calibration.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--take", type=Path, help="a take of a session instead of the trial")
     parser.add_argument("--long", type=int, default=10, help="how many times as long the second take is; 1: none")

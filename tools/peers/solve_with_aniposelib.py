@@ -1,9 +1,10 @@
 """Calibrate cameras with aniposelib from corners that somebody else has found, as its users do from videos.
 
-    .venv-peers/bin/python tools/peers/solve_with_aniposelib.py observations.npz solved.toml [--repeat 3]
+    .venv-peers/bin/python tools/peers/solve_with_aniposelib.py observations.npz solved.toml [--lenses rig.toml]
 
 observations.npz: the tables of `calibration.observations_file`. aniposelib's `calibrate_rows` with its defaults: focal
-lengths from the views, then bundle adjustment of poses, focal lengths, one radial coefficient, points and boards.
+lengths from the views (with --lenses: the lenses of an aniposelib TOML, cameras in the same order, as the start), then
+bundle adjustment of poses, focal lengths, one radial coefficient, points and boards.
 Prints wall and CPU seconds of each repeat (the first has the compilation of its code in it) as JSON.
 """
 
@@ -42,18 +43,18 @@ def rows_of(tables: Any, board: CharucoBoard) -> list[list[dict[str, Any]]]:
     return [board.fill_points_rows(sorted(camera, key=lambda row: row["framenum"])) for camera in rows]
 
 
-def solve(tables: Any) -> tuple[CameraGroup, tuple[float, float]]:
+def solve(tables: Any, lenses: Path | None) -> tuple[CameraGroup, tuple[float, float]]:
     """The calibrated group, and seconds (wall, CPU) of `calibrate_rows`. It draws samples: the draws are fixed here."""
     board = board_of(tables["points"])
     rows = rows_of(tables, board)
-    group = CameraGroup.from_names([str(name) for name in tables["cameras"]])
+    group = CameraGroup.load(str(lenses)) if lenses else CameraGroup.from_names([str(n) for n in tables["cameras"]])
     for camera, size in zip(group.cameras, tables["image_sizes"], strict=True):
         camera.set_size([int(v) for v in size])
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 (what aniposelib draws from)
     started = time.perf_counter(), time.process_time()
     with redirect_stdout(StringIO()):
-        group.calibrate_rows(copy.deepcopy(rows), board, verbose=False)
+        group.calibrate_rows(copy.deepcopy(rows), board, init_intrinsics=lenses is None, verbose=False)
     return group, (time.perf_counter() - started[0], time.process_time() - started[1])
 
 
@@ -62,11 +63,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("observations", type=Path)
     parser.add_argument("solved", type=Path)
+    parser.add_argument("--lenses", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     with np.load(options.observations) as file:
         tables = dict(file)
-    runs = [solve(tables) for _ in range(options.repeat)]
+    runs = [solve(tables, options.lenses) for _ in range(options.repeat)]
     runs[-1][0].dump(str(options.solved))
     print(json.dumps({"wall_s": [s[0] for _, s in runs], "cpu_s": [s[1] for _, s in runs]}))
 
