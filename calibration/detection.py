@@ -7,17 +7,16 @@ back gives the same corners by the same ids.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from calibration.boards import CharucoBoard
-from calibration.detection_charuco import CharucoLayout, charuco_corners
+from calibration.board_file import Board
+from calibration.board_grids import Checkerboard
+from calibration.detection_by_markers import look_by_markers
+from calibration.detection_layout import layout_of
 from calibration.detection_markers import MarkerFinder
-
-Board = Any
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,14 @@ class BoardDetector:
     def __init__(self, board: Board, config: DetectionConfig | None = None) -> None:
         self.board = board
         self.config = config or DetectionConfig()
-        assert isinstance(board, CharucoBoard)
-        self._finder = MarkerFinder(board.dictionary, range(board.n_markers))
-        self._layout = CharucoLayout.of(board)
+        assert not isinstance(board, Checkerboard)
+        self._layout = layout_of(board)
+        self._finder = MarkerFinder(self._layout.dictionary, self._layout.ids, self._layout.border_bits)
 
     def detect(self, image: UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W 3"]) -> SeenCorners | None:
         """The board's corners in a grey or BGR picture; None where too few are seen."""
         gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         gray = np.ascontiguousarray(255 - gray if self.board.inverted else gray)
-        ids, xy, mirrored = charuco_corners(gray, self._layout, self._finder.find(gray))
-        return SeenCorners(ids, xy, mirrored) if len(ids) >= self.config.min_corners else None
+        look = look_by_markers(gray, self._layout, self._finder.find(gray))
+        ids = np.flatnonzero(np.isfinite(look.xy[:, 0]))
+        return SeenCorners(ids, look.xy[ids], look.mirrored) if len(ids) >= self.config.min_corners else None

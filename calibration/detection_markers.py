@@ -37,12 +37,12 @@ class MarkerFinder:
     """Finds the markers of one board and nothing else: a dictionary of the board's own markers and their mirror images
     leaves less to be confused with than the whole family."""
 
-    def __init__(self, dictionary: str, ids: Sequence[int]) -> None:
+    def __init__(self, dictionary: str, ids: Sequence[int] | Int[np.ndarray, "M"], border_bits: int = 1) -> None:
         if dictionary not in SPELLINGS:
             raise CalibrationError(f"there is no dictionary {dictionary!r}", where="[board]")
         self._ids = np.asarray(ids, dtype=np.int64)
         whole = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, SPELLINGS[dictionary]))
-        self._detector = cv2.aruco.ArucoDetector(_both_sides(whole, self._ids), _parameters())
+        self._detector = cv2.aruco.ArucoDetector(_both_sides(whole, self._ids), _parameters(border_bits))
 
     def find(self, gray: UInt8[np.ndarray, "H W"]) -> FoundMarkers:
         """All markers, of either side, by id."""
@@ -58,8 +58,9 @@ class MarkerFinder:
         return FoundMarkers(ids[order], xy[order], mirrored[order])
 
 
-def _parameters() -> cv2.aruco.DetectorParameters:
+def _parameters(border_bits: int) -> cv2.aruco.DetectorParameters:
     parameters = cv2.aruco.DetectorParameters()
+    parameters.markerBorderBits = border_bits
     parameters.minMarkerPerimeterRate = 0.02
     return parameters
 

@@ -1,0 +1,111 @@
+"""Corners of a board with markers (ChArUco, AprilGrid): markers say where to look, the picture says where they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from calibration.detection_homography import local_maps
+from calibration.detection_layout import MarkerLayout
+from calibration.detection_markers import FoundMarkers
+from calibration.detection_saddles import SaddleGuess, Saddles, fit_saddles
+
+MINIMUM_MARKERS = 2
+NEAREST_MARKERS = 4
+NEAREST_CORNERS = 8
+MIN_SIDE_PX = 6.0
+MIN_LIKENESS = 0.85
+MIN_CONTRAST = 12.0
+MAY_MOVE = (0.25, 0.12)
+"""How far from where markers, and then corners, predict it a corner may be, in squares (or LEAST_MOVE_PX)."""
+LEAST_MOVE_PX = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class MarkerLook:
+    """One picture. markers: those of the board that agree with each other. xy: (K, 2) px, NaN where a corner is not
+    seen."""
+
+    markers: FoundMarkers
+    mirrored: bool
+    xy: Float[np.ndarray, "K 2"]
+
+
+def look_by_markers(gray: np.ndarray, layout: MarkerLayout, found: FoundMarkers) -> MarkerLook:
+    """Corners where the markers say, then once more where the corners say, those without a marker included."""
+    markers, mirrored = agreeing(found, layout)
+    nowhere = np.full((len(layout.corners), 2), np.nan)
+    if len(markers) < MINIMUM_MARKERS:
+        return MarkerLook(markers, mirrored, nowhere)
+    flat = layout.marker_corners[np.searchsorted(layout.ids, markers.ids)]
+    xy, jacobian = _from_markers(layout.corners, flat, markers.corners)
+    first = _fitted(gray, layout, (xy, jacobian), xy, MAY_MOVE[0])
+    known = np.isfinite(first[:, 0])
+    if known.sum() < 5:
+        return MarkerLook(markers, mirrored, first)
+    xy, jacobian = _from_corners(layout.corners, first)
+    start = np.where(known[:, None], first, xy)
+    return MarkerLook(markers, mirrored, _fitted(gray, layout, (xy, jacobian), start, MAY_MOVE[1]))
+
+
+def agreeing(found: FoundMarkers, layout: MarkerLayout) -> tuple[FoundMarkers, bool]:
+    """The side that more markers show, without duplicates and without markers that are not where others say; and
+    whether that is the mirrored one."""
+    mirrored = bool(found.mirrored.sum() * 2 > len(found))
+    side = found.of(found.mirrored == mirrored)
+    if len(side) < MINIMUM_MARKERS:
+        return side, mirrored
+    flat = layout.marker_corners[np.searchsorted(layout.ids, side.ids)]
+    px = float(np.median(np.linalg.norm(np.roll(side.corners, 1, axis=1) - side.corners, axis=-1)))
+    H, _ = cv2.findHomography(flat.reshape(-1, 2), side.corners.reshape(-1, 2), cv2.RANSAC, 0.3 * px)
+    if H is None:
+        return side.of(np.zeros(len(side), dtype=bool)), mirrored
+    seen = cv2.perspectiveTransform(flat.reshape(-1, 1, 2), H).reshape(-1, 4, 2)
+    error = np.linalg.norm(seen - side.corners, axis=-1).max(axis=1)
+    same = side.ids[:, None] == side.ids
+    best = error <= np.where(same, error, np.inf).min(axis=1)
+    return side.of((error < 0.5 * px) & best), mirrored
+
+
+def _from_markers(corners: np.ndarray, flat: np.ndarray, px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    apart = np.linalg.norm(flat.mean(axis=1)[None] - corners[:, None], axis=-1)
+    near = np.argsort(apart, axis=1, kind="stable")[:, :NEAREST_MARKERS]
+    return local_maps(corners, *(table[near].reshape(len(corners), -1, 2) for table in (flat, px)))
+
+
+def _from_corners(corners: np.ndarray, px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By the nearest others: a corner does not vouch for itself."""
+    apart = np.linalg.norm(corners[None] - corners[:, None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    apart[:, ~np.isfinite(px[:, 0])] = np.inf
+    near = np.argsort(apart, axis=1, kind="stable")[:, : min(NEAREST_CORNERS, int(np.isfinite(px[:, 0]).sum()) - 1)]
+    return local_maps(corners, corners[near], px[near])
+
+
+def _fitted(
+    gray: np.ndarray,
+    layout: MarkerLayout,
+    expected: tuple[np.ndarray, np.ndarray],
+    start: np.ndarray,
+    may_move: float,
+) -> np.ndarray:
+    """Corners (K, 2) px; NaN where none is seen."""
+    xy, jacobian = expected
+    side = np.linalg.svd(np.nan_to_num(jacobian), compute_uv=False)[:, 1]
+    large = side >= MIN_SIDE_PX
+    guess = SaddleGuess(np.where(large[:, None], start, np.nan), jacobian, layout.turned, layout.margin, layout.reach)
+    found = fit_saddles(gray, guess, 5 if start is xy else 3)
+    return np.where(_is_good(found, xy, side, may_move)[:, None], found.xy, np.nan)
+
+
+def _is_good(found: Saddles, expected: np.ndarray, side: np.ndarray, may_move: float) -> Bool[np.ndarray, "K"]:
+    with np.errstate(invalid="ignore"):
+        moved = np.linalg.norm(found.xy - expected, axis=1)
+        return (
+            (moved <= np.maximum(may_move * side, LEAST_MOVE_PX))
+            & (found.likeness >= MIN_LIKENESS)
+            & (found.contrast >= MIN_CONTRAST)
+        )
