@@ -11,16 +11,7 @@ import numpy as np
 
 from calibration.board_motion import BoardMotion
 from calibration.bundle_linear import solve
-from calibration.bundle_motion import (
-    MERGED_S,
-    STARTING_Q,
-    group_in_time,
-    interpolated,
-    knot_of_views,
-    knots_by_moment,
-    motion_prior,
-    with_speeds,
-)
+from calibration.bundle_motion import motion_prior, with_speeds
 from calibration.bundle_noise import (
     LEAST_NOISE_PX,
     MEDIAN_LENGTH,
@@ -30,11 +21,11 @@ from calibration.bundle_noise import (
     robust_noise_px,
 )
 from calibration.bundle_parameters import Parameters, choose_parameters
-from calibration.bundle_problem import Kernel, Problem, gauge_directions, linearise
+from calibration.bundle_problem import Kernel, Problem, gauge_directions, linearise, placed_views
 from calibration.bundle_result import BundleConfig, BundleResult
 from calibration.bundle_solver import Descent, descend, scaled_gauge, viewing_distance
 from calibration.bundle_state import Knots, State, camera_states, rig_from
-from calibration.bundle_views import ahead_of_knot, lay_out
+from calibration.bundle_views import lay_out
 from calibration.camera import Rig
 from calibration.errors import CalibrationError
 from calibration.intrinsics_prior import IntrinsicsPrior
@@ -99,37 +90,28 @@ class _Work:
         return bool(spread_of_moments(self.observations) > self.config.synchronous_s)
 
     def start(self) -> tuple[Problem, State]:
-        it = self.observations
+        """The problem as it is given, every corner counting alike."""
+        it, old = self.observations, self.motion
         kernel = Kernel(1.0, None, np.ones(it.n_corners, dtype=bool))
-        knots = knots_by_moment(self.motion, it.points.mean(axis=0))
-        row, ahead = knot_of_views(it, self.motion)
-        problem = Problem(lay_out(self.rig, it, row, ahead), self.parameters, None, kernel)
-        state = State(camera_states(self.rig), knots)
-        return self.in_time(problem, state, with_speeds(knots)) if self.continuous else (problem, state)
+        row = np.where(old.has(it.view_moment), np.searchsorted(old.moment, it.view_moment), -1)
+        views = lay_out(self.rig, it, row)
+        still = np.zeros_like(old.t)
+        knots = Knots(self._times(row), old.R, old.t + old.R @ it.points.mean(axis=0), still, still)
+        cameras = camera_states(self.rig)
+        if not self.continuous:
+            return Problem(views, self.parameters, None, kernel), State(cameras, knots)
+        jitter = STARTING_JITTER_S if self.config.time_jitter else None
+        if jitter is not None:
+            cameras = tuple(replace(c, late_s=np.zeros(len(v.views))) for c, v in zip(cameras, views, strict=True))
+        problem = Problem(views, self.parameters, motion_prior(knots), kernel, jitter)
+        return problem, State(cameras, with_speeds(knots))
 
-    def in_time(self, problem: Problem, state: State, motion: Knots) -> tuple[Problem, State]:
-        """Knots where pictures were taken, with the clocks of the state, on a motion that is known roughly."""
-        it = self.observations
-        offset = np.array([camera.offset_s for camera in state.cameras])[it.view_camera]
-        used = self.motion.has(it.view_moment) & (it.corners_per_view > 0)
-        late = np.zeros(it.n_views)
-        cameras = []
-        for index, camera in enumerate(state.cameras):
-            mine = used & (it.view_camera == index)
-            if camera.late_s is not None:
-                late[mine] = camera.late_s
-            cameras.append(replace(camera, late_s=late[mine]) if self.config.time_jitter else camera)
-        time_s, knot = group_in_time(it.view_time_s + offset + late, used)
-        ahead = np.where(knot >= 0, it.view_time_s - time_s[knot], 0.0)
-        knots = interpolated(motion, time_s)
-        q = STARTING_Q if problem.prior is None else problem.prior.q
-        views = lay_out(self.rig, it, knot, ahead)
-        jitter = (
-            (STARTING_JITTER_S if problem.jitter_s is None else problem.jitter_s) if self.config.time_jitter else None
-        )
-        return Problem(views, self.parameters, motion_prior(knots, q), problem.kernel, jitter), State(
-            tuple(cameras), knots
-        )
+    def _times(self, row: np.ndarray) -> np.ndarray:
+        """Of the moments: the mean of their views where there are any."""
+        used = row >= 0
+        count = np.bincount(row[used], minlength=len(self.motion))
+        sums = np.bincount(row[used], weights=self.observations.view_time_s[used], minlength=len(self.motion))
+        return np.where(count > 0, sums / np.maximum(count, 1), self.motion.time_s)
 
 
 def spread_of_moments(observations: BoardObservations) -> float:
@@ -199,8 +181,6 @@ def _refine(work: _Work, problem: Problem, near: Descent) -> tuple[Problem, Desc
             problem = problem.tied(prior)
             if problem.jitter_s is not None:
                 problem = replace(problem, jitter_s=learn_jitter(problem, done.state, done.at))
-            if _clocks_moved(work, problem, state):
-                problem, state = work.in_time(problem, state, state.knots)
         done = descend(problem, state, max_iterations=max(config.max_iterations - iterations, 3))
         iterations += done.iterations
     return problem, done, iterations
@@ -233,14 +213,6 @@ def _agree(problem: Problem, kernel: Kernel, prior) -> bool:
     return prior is None or bool((np.abs(np.log(np.divide(prior.q, problem.prior.q))) < SAME_Q).all())
 
 
-def _clocks_moved(work: _Work, problem: Problem, state: State) -> bool:
-    """Whether some picture lies farther from its knot than knots are meant for."""
-    return any(
-        len(it.views) > 0 and np.abs(ahead_of_knot(it, camera)).max() > MERGED_S
-        for it, camera in zip(problem.views, state.cameras, strict=True)
-    )
-
-
 def _result(
     work: _Work, problem: Problem, final: Descent, *, names: Sequence[str], timing: tuple[float, int]
 ) -> BundleResult:
@@ -251,7 +223,7 @@ def _result(
     cameras = dict(zip(it.cameras, state.cameras, strict=True))
     return BundleResult(
         rig=rig_from(state.cameras, work.rig).subset([name for name in names if name in it.cameras]),
-        motion=_motion(work, problem, state),
+        motion=_motion(work, state),
         residual_px=final.at.residual,
         weight=used.astype(float),
         outlier=~used,
@@ -287,29 +259,13 @@ def _covariance(problem: Problem, final: Descent) -> np.ndarray:
 def _view_poses(problem: Problem, state: State, it: BoardObservations) -> tuple[np.ndarray, np.ndarray]:
     """world_from_board when each view was taken."""
     R, t = np.full((it.n_views, 3, 3), np.nan), np.full((it.n_views, 3), np.nan)
-    middle = it.points.mean(axis=0)
-    knots = state.knots
     for views, camera in zip(problem.views, state.cameras, strict=True):
-        at = views.knot
-        still = BoardMotion(
-            np.arange(len(at)), np.zeros(len(at)), knots.R[at], knots.t[at], knots.velocity[at], knots.spin[at]
-        )
-        turned, moved = still.at(np.arange(len(at)), ahead_of_knot(views, camera))
-        R[views.views], t[views.views] = turned, moved - turned @ middle
+        placed = placed_views(problem, views, camera, state.knots)
+        R[views.views], t[views.views] = placed.R, placed.t - placed.R @ it.points.mean(axis=0)
     return R, t
 
 
-def _motion(work: _Work, problem: Problem, state: State) -> BoardMotion:
-    """The board at the moments of the start: at the mean time of their pictures where it moves in time."""
-    old, it = work.motion, work.observations
-    knots = state.knots
-    if problem.prior is not None:
-        used = old.has(it.view_moment)
-        row = np.searchsorted(old.moment, it.view_moment[used])
-        count = np.bincount(row, minlength=len(old))
-        sums = np.bincount(row, weights=it.view_time_s[used], minlength=len(old))
-        time_s = np.where(count > 0, sums / np.maximum(count, 1), old.time_s)
-        knots = interpolated(knots, time_s)
-    arm = knots.R @ it.points.mean(axis=0)
+def _motion(work: _Work, state: State) -> BoardMotion:
+    knots, arm = state.knots, state.knots.R @ work.observations.points.mean(axis=0)
     velocity = knots.velocity - np.cross(knots.spin, arm)
-    return BoardMotion(old.moment, knots.time_s, knots.R, knots.t - arm, velocity, knots.spin)
+    return BoardMotion(work.motion.moment, knots.time_s, knots.R, knots.t - arm, velocity, knots.spin)

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float, Int
 from calibration.bundle_linear import Normal
 from calibration.bundle_motion import MotionPrior, first_speed_cost, prior_terms
 from calibration.bundle_parameters import Parameters
-from calibration.bundle_state import CameraState, State
-from calibration.bundle_views import BEHIND_PX, CameraViews, Predicted, cross_matrices, predict
+from calibration.bundle_placing import Placed, cross_matrices, place_moving, place_still
+from calibration.bundle_state import CameraState, Knots, State
+from calibration.bundle_views import BEHIND_PX, CameraViews, Predicted, predict
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +65,14 @@ class Lateness:
     by_camera: Float[np.ndarray, "V n"]
     by_knot: Float[np.ndarray, "V D"]
     columns: Int[np.ndarray, "n"]
-    knot: Int[np.ndarray, "V"]
+    placed: Placed
 
     def steps(self, step: Float[np.ndarray, "P"], knot_step: Float[np.ndarray, "K D"]) -> Float[np.ndarray, "V"]:
         """The views' own steps that belong to steps of camera and knots."""
-        there = self.by_camera @ step[self.columns] + (self.by_knot * knot_step[self.knot]).sum(axis=1)
+        knots = knot_step[self.placed.first]
+        if self.by_knot.shape[1] > knots.shape[1]:
+            knots = np.concatenate([knots, knot_step[self.placed.second]], axis=1)
+        there = self.by_camera @ step[self.columns] + (self.by_knot * knots).sum(axis=1)
         return (self.gradient - there) / self.information
 
 
@@ -98,12 +102,13 @@ def linearise(problem: Problem, state: State) -> Linearised:
     lateness: list[Lateness | None] = []
     for it, camera, columns in zip(problem.views, state.cameras, parameters.columns, strict=True):
         if len(it.views):
-            predicted = _predict(it, camera, state, columns)
+            placed = placed_views(problem, it, camera, state.knots)
+            predicted = _predict(it, camera, placed, columns)
             residual[it.rows[predicted.valid]] = np.moveaxis(predicted.residual, 1, 2)[predicted.valid]
             blocks = _blocks(sums, it, predicted, kernel=problem.kernel, columns=columns)
-            late = None if problem.jitter_s is None else _eliminate_late(blocks, it, camera, problem.jitter_s)
+            late = None if problem.jitter_s is None else _eliminate_late(blocks, placed, camera, problem.jitter_s)
             lateness.append(late)
-            _add_camera(sums, blocks, it.knot)
+            _add_camera(sums, blocks, placed)
             if late is not None:
                 sums.cost += float((camera.late_s**2).sum()) / problem.jitter_s**2  # type: ignore[operator]
         else:
@@ -111,7 +116,7 @@ def linearise(problem: Problem, state: State) -> Linearised:
     cost, off = sums.cost, state.values(parameters) - parameters.mean
     pull = parameters.information @ off
     cost += float(off @ pull)
-    beside, motion_costs = None, (0.0, 0.0)
+    motion_costs = (0.0, 0.0)
     if problem.prior is None:
         # Without corners that count a knot would have no information at all; a billionth of a unit keeps it in place.
         sums.knots[:, range(6), range(6)] += 1e-9
@@ -119,12 +124,13 @@ def linearise(problem: Problem, state: State) -> Linearised:
         terms = prior_terms(problem.prior, state.knots)
         sums.knots += terms.diagonal
         sums.knot_gradient += terms.gradient
-        beside, motion_costs = terms.beside, terms.costs
+        sums.beside += terms.beside
+        motion_costs = terms.costs
         cost += sum(terms.costs) + first_speed_cost(problem.prior, state.knots)
     normal = Normal(
         sums.cameras + parameters.information,
         sums.knots,
-        beside,
+        None if problem.prior is None else sums.beside,
         sums.mixed,
         sums.camera_gradient - pull,
         sums.knot_gradient,
@@ -141,13 +147,21 @@ class _Sums:
         self.camera_gradient = np.zeros(numbers)
         self.knots = np.zeros((knots, size, size))
         self.knot_gradient = np.zeros((knots, size))
+        self.beside = np.zeros((max(knots - 1, 0), size, size))
         self.mixed = np.zeros((knots, size, numbers))
 
 
-def _predict(it: CameraViews, camera: CameraState, state: State, columns: np.ndarray) -> Predicted:
+def placed_views(problem: Problem, it: CameraViews, camera: CameraState, knots: Knots) -> Placed:
+    """Where the board was in every view of a camera."""
+    if problem.prior is None:
+        return place_still(knots, it.row)
+    return place_moving(knots, it.row, it.time_s + camera.delay_s)
+
+
+def _predict(it: CameraViews, camera: CameraState, placed: Placed, columns: np.ndarray) -> Predicted:
     lens = slice(6, 6 + len(camera.lens))
     rolling = bool(columns[-1] >= 0 or camera.line_s)
-    return predict(it, camera, state.knots, with_lens=bool((columns[lens] >= 0).any()), rolling=rolling)
+    return predict(it, camera, placed, with_lens=bool((columns[lens] >= 0).any()), rolling=rolling)
 
 
 @dataclass(eq=False)
@@ -159,14 +173,14 @@ class _Blocks:
     columns: np.ndarray
 
 
-def _eliminate_late(blocks: _Blocks, it: CameraViews, camera: CameraState, jitter_s: float) -> Lateness:
+def _eliminate_late(blocks: _Blocks, placed: Placed, camera: CameraState, jitter_s: float) -> Lateness:
     """Takes the time of each view out of its blocks (one number: a rank-one Schur complement)."""
     assert camera.late_s is not None
     n = len(blocks.columns)
     own = blocks.information[:, -1, -1] + jitter_s**-2
     pull = blocks.gradient[:, -1] - camera.late_s / jitter_s**2
     across = blocks.information[:, -1, :-1]
-    late = Lateness(own, pull, across[:, :n].copy(), across[:, n:].copy(), blocks.columns, it.knot)
+    late = Lateness(own, pull, across[:, :n].copy(), across[:, n:].copy(), blocks.columns, placed)
     blocks.gradient = blocks.gradient[:, :-1] - across * (pull / own)[:, None]
     blocks.information = blocks.information[:, :-1, :-1] - across[:, :, None] * (across / own[:, None])[:, None]
     return late
@@ -183,23 +197,29 @@ def _blocks(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: Kerne
     weighted = flat * np.concatenate([weight, weight], axis=1)[:, None]
     local = weighted @ np.swapaxes(flat, 1, 2)
     pull = weighted @ predicted.residual.reshape(len(squared), -1, 1)
-    size, own = sums.knots.shape[1], len(columns)
+    own, width = len(columns), predicted.maps.shape[2]
     free = np.flatnonzero(columns >= 0)
-    chosen = np.concatenate([free, np.arange(own, own + size), [own - 2]])  # a view's time acts as the clock's offset
+    chosen = np.concatenate([free, np.arange(own, width), [own - 2]])  # a view's time acts as the clock's offset
     maps = predicted.maps[:, :, chosen]
     turned = np.swapaxes(maps, 1, 2)
     return _Blocks(turned @ local @ maps, (turned @ pull)[:, :, 0], columns[free])
 
 
-def _add_camera(sums: _Sums, blocks: _Blocks, knot: np.ndarray) -> None:
+def _add_camera(sums: _Sums, blocks: _Blocks, placed: Placed) -> None:
     at, n, size = blocks.columns, len(blocks.columns), sums.knots.shape[1]
-    camera, rest = slice(0, n), slice(n, n + size)
-    sums.cameras[np.ix_(at, at)] += blocks.information[:, camera, camera].sum(axis=0)
+    camera, information = slice(0, n), blocks.information
+    sums.cameras[np.ix_(at, at)] += information[:, camera, camera].sum(axis=0)
     sums.camera_gradient[at] += blocks.gradient[:, camera].sum(axis=0)
-    _scatter(sums.knots, knot, blocks.information[:, rest, rest])
-    _scatter(sums.knot_gradient, knot, blocks.gradient[:, rest])
-    if n:
-        _scatter_mixed(sums.mixed, knot, at, blocks.information[:, rest, camera])
+    ends = [(placed.first, slice(n, n + size))]
+    if size == 12:
+        ends.append((placed.second, slice(n + size, n + 2 * size)))
+        tied = placed.second > placed.first
+        _scatter(sums.beside, placed.first[tied], information[tied, ends[0][1], ends[1][1]])
+    for knot, part in ends:
+        _scatter(sums.knots, knot, information[:, part, part])
+        _scatter(sums.knot_gradient, knot, blocks.gradient[:, part])
+        if n:
+            _scatter_mixed(sums.mixed, knot, at, information[:, part, camera])
 
 
 def _scatter_mixed(target: np.ndarray, knot: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:

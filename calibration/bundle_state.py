@@ -54,6 +54,11 @@ class CameraState:
     line_s: float = 0.0
     late_s: Float[np.ndarray, "V"] | None = None
 
+    @property
+    def delay_s(self) -> float | Float[np.ndarray, "V"]:
+        """What is to be added to the reported times of its views."""
+        return self.offset_s if self.late_s is None else self.offset_s + self.late_s
+
     def stepped(self, step: Float[np.ndarray, "n"], late_step: Float[np.ndarray, "V"] | None) -> CameraState:
         """By a step in the camera's own numbers, and in the times of its views."""
         count = len(self.lens)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from calibration.board_motion import rotvecs_to_matrices
 from calibration.bundle_lenses import project_linearised
-from calibration.bundle_state import CameraState, Knots
+from calibration.bundle_placing import Placed, cross_matrices
+from calibration.bundle_state import CameraState
 from calibration.camera import Rig
 from calibration.lenses import Lens
 from calibration.observations import BoardObservations
@@ -22,12 +22,12 @@ BEHIND_PX = 1e3
 class CameraViews:
     """V views of one camera in slots of S corners. points: (V, 3, S) m from the middle of the board; seen: (V, 2, S)
     px; rows: index of the corner in the observations, where `filled`; down: rows below the picture's middle, px;
-    knot, ahead_s: which knot a view belongs to, and how much later than it the view was taken.
+    row: the moment of the view among those of the motion; time_s: when it was taken, as was reported.
     """
 
     views: Int[np.ndarray, "V"]
-    knot: Int[np.ndarray, "V"]
-    ahead_s: Float[np.ndarray, "V"]
+    row: Int[np.ndarray, "V"]
+    time_s: Float[np.ndarray, "V"]
     points: Float[np.ndarray, "V 3 S"]
     seen: Float[np.ndarray, "V 2 S"]
     filled: Bool[np.ndarray, "V S"]
@@ -41,10 +41,8 @@ class CameraViews:
         return self.seen[:, 1] - self.middle_row
 
 
-def lay_out(
-    rig: Rig, observations: BoardObservations, knot: Int[np.ndarray, "V"], ahead_s: Float[np.ndarray, "V"]
-) -> tuple[CameraViews, ...]:
-    """Views of every camera of the rig; those with knot -1 are left out."""
+def lay_out(rig: Rig, observations: BoardObservations, row: Int[np.ndarray, "V"]) -> tuple[CameraViews, ...]:
+    """Views of every camera of the rig; row: the moment of each view among those of the motion, -1 leaves it out."""
     order = np.argsort(observations.view, kind="stable")
     counts = observations.corners_per_view
     slot = np.empty(observations.n_corners, dtype=int)
@@ -52,7 +50,7 @@ def lay_out(
     points = observations.points - observations.points.mean(axis=0)
     out = []
     for index, camera in enumerate(rig):
-        views = np.flatnonzero((observations.view_camera == index) & (knot >= 0) & (counts > 0))
+        views = np.flatnonzero((observations.view_camera == index) & (row >= 0) & (counts > 0))
         place = np.full(observations.n_views, -1)
         place[views] = np.arange(len(views))
         mine = np.flatnonzero(place[observations.view] >= 0)
@@ -64,8 +62,8 @@ def lay_out(
         out.append(
             CameraViews(
                 views,
-                knot[views],
-                ahead_s[views],
+                row[views],
+                observations.view_time_s[views],
                 np.ascontiguousarray(np.moveaxis(points[observations.corner[rows]], 2, 1)),
                 np.ascontiguousarray(np.moveaxis(observations.xy[rows], 2, 1)),
                 filled,
@@ -89,25 +87,16 @@ class Predicted:
     maps: Float[np.ndarray, "V L n"]
 
 
-def ahead_of_knot(it: CameraViews, camera: CameraState) -> Float[np.ndarray, "V"]:
-    """Seconds by which each view was taken later than its knot, by the clocks of a state."""
-    return it.ahead_s + camera.offset_s + (0.0 if camera.late_s is None else camera.late_s)
-
-
-def predict(it: CameraViews, camera: CameraState, knots: Knots, *, with_lens: bool, rolling: bool) -> Predicted:
+def predict(it: CameraViews, camera: CameraState, placed: Placed, *, with_lens: bool, rolling: bool) -> Predicted:
     """Local numbers: the pose of the board in the camera (turn 3, shift 3), the lens, and, for a rolling shutter, the
     pose again times how many rows below the picture's middle the corner lies."""
-    ahead = ahead_of_knot(it, camera)
-    spin, velocity = knots.spin[it.knot], knots.velocity[it.knot]
-    turned = rotvecs_to_matrices(spin * ahead[:, None])
-    R = camera.R @ turned @ knots.R[it.knot]
-    middle = (knots.t[it.knot] + velocity * ahead[:, None] - camera.center) @ camera.R.T
+    R = camera.R @ placed.R
+    middle = (placed.t - camera.center) @ camera.R.T
     from_middle = R @ it.points
     x = from_middle + middle[:, :, None]
-    by_world = _pose_by_world(camera.R, middle)
     if rolling:
-        turning = np.cross((spin @ camera.R.T)[:, None], np.swapaxes(from_middle, 1, 2))
-        moving = np.swapaxes(turning, 1, 2) + (velocity @ camera.R.T)[:, :, None]
+        turning = np.cross((placed.rates[:, :3] @ camera.R.T)[:, None], np.swapaxes(from_middle, 1, 2))
+        moving = np.swapaxes(turning, 1, 2) + (placed.rates[:, 3:] @ camera.R.T)[:, :, None]
         x = x + moving * (camera.line_s * it.down)[:, None]
     px, jacobian = project_linearised(x, it.lens, camera.lens, skew=it.skew, with_lens=with_lens)
     residual = it.seen - px
@@ -117,12 +106,11 @@ def predict(it: CameraViews, camera: CameraState, knots: Knots, *, with_lens: bo
     if not valid.all():
         residual = np.where(valid[:, None], residual, 0.0)
         jacobian = np.where(valid[:, None, None], jacobian, 0.0)
-    maps = _maps(camera, by_world, turned=turned, rates=np.concatenate([spin, velocity], axis=1), ahead=ahead)
-    keep = jacobian.shape[1]
+    maps = _maps(camera, _pose_by_world(camera.R, middle), placed)
     if not with_lens:
         count = len(camera.lens)
         maps = np.concatenate([maps[:, :6], maps[:, 6 + count :]], axis=1)
-    return Predicted(residual, valid, jacobian, maps[:, :keep])
+    return Predicted(residual, valid, jacobian, maps[:, : jacobian.shape[1]])
 
 
 def _pose_by_world(R: np.ndarray, middle: np.ndarray) -> np.ndarray:
@@ -138,30 +126,18 @@ def _pose_by_world(R: np.ndarray, middle: np.ndarray) -> np.ndarray:
     return out
 
 
-def _maps(
-    camera: CameraState, by_world: np.ndarray, *, turned: np.ndarray, rates: np.ndarray, ahead: np.ndarray
-) -> np.ndarray:
-    """(V, 6 + n + 6, 6 + n + 2 + 12): local numbers by own numbers of the camera and of the knot."""
+def _maps(camera: CameraState, by_world: np.ndarray, placed: Placed) -> np.ndarray:
+    """(V, 6 + n + 6, 6 + n + 2 + D): local numbers by own numbers of the camera and those of the knots."""
     n = len(camera.lens)
-    out = np.zeros((len(ahead), 12 + n, 20 + n))
-    pose, rolling, knot = slice(0, 6), slice(6 + n, 12 + n), 8 + n
+    out = np.zeros((len(by_world), 12 + n, 8 + n + placed.by_knots.shape[2]))
+    pose, rolling = slice(0, 6), slice(6 + n, 12 + n)
     out[:, range(3), range(3)] = 1
     out[:, 3:6, 3:6] = -camera.R
     out[:, range(6, 6 + n), range(6, 6 + n)] = 1
-    late = (by_world @ rates[:, :, None])[:, :, 0]
+    late = (by_world @ placed.rates[:, :, None])[:, :, 0]
     out[:, pose, 6 + n] = late
     out[:, rolling, 7 + n] = late
-    out[:, pose, knot : knot + 3] = by_world[:, :, :3] @ turned
-    out[:, pose, knot + 3 : knot + 6] = by_world[:, :, 3:]
-    half = cross_matrices(rates[:, :3] * (ahead / 2)[:, None]) + np.eye(3)
-    out[:, pose, knot + 6 : knot + 9] = by_world[:, :, :3] @ half * ahead[:, None, None]
-    out[:, pose, knot + 9 : knot + 12] = by_world[:, :, 3:] * ahead[:, None, None]
-    out[:, rolling, knot + 6 : knot + 12] = by_world * camera.line_s
+    out[:, pose, 8 + n :] = by_world @ placed.by_knots
+    if camera.line_s:
+        out[:, rolling, 8 + n :] = by_world @ placed.rates_by_knots * camera.line_s
     return out
-
-
-def cross_matrices(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
-    """[v]x with [v]x w = v x w."""
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*vectors.shape, 3)

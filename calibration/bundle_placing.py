@@ -1,0 +1,163 @@
+"""Where a moving board was when a picture was taken, from its poses and velocities at knots in time.
+
+Between two knots the board follows the cubic Hermite spline through their poses and velocities, which is the mean of
+the motion prior there (`calibration.bundle_motion`); the turn is a spline in the rotation vector from the first knot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from calibration.board_motion import rotvecs_to_matrices
+from calibration.bundle_state import Knots
+
+LONGEST_LINK_S = 1.0
+"""Knots farther apart are not tied: a hand changes its mind faster, and a turn by pi has no logarithm."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """world_from_board of V views (t of the board's middle), and how it depends on knots.
+
+    rates: (V, 6) spin rad/s and velocity m/s. first, second: the knots that it depends on; by_knots: (V, 6, D) turn and
+    shift by the numbers of the first knot (turn, shift; with velocities also spin, velocity) and of the second one.
+    """
+
+    R: Float[np.ndarray, "V 3 3"]
+    t: Float[np.ndarray, "V 3"]
+    rates: Float[np.ndarray, "V 6"]
+    first: Int[np.ndarray, "V"]
+    second: Int[np.ndarray, "V"]
+    by_knots: Float[np.ndarray, "V 6 D"]
+    rates_by_knots: Float[np.ndarray, "V 6 D"]
+
+
+def place_still(knots: Knots, row: Int[np.ndarray, "V"]) -> Placed:
+    """Views at the very knots."""
+    each = np.broadcast_to(np.eye(6), (len(row), 6, 6))
+    rates = np.zeros((len(row), 6))
+    return Placed(knots.R[row], knots.t[row], rates, row, row, each, np.zeros_like(each))
+
+
+def place_moving(knots: Knots, row: Int[np.ndarray, "V"], time_s: Float[np.ndarray, "V"]) -> Placed:
+    """Views between knots that are tied, else at the constant velocity of their own knot `row`."""
+    first, second, weights, rates = _hermite(knots, row, time_s)
+    whole, late_a, late_b = (weights[:, i, None] for i in range(3))
+    turn = logs(knots.R[second] @ np.swapaxes(knots.R[first], 1, 2))
+    xi = whole * turn + late_a * knots.spin[first] + late_b * knots.spin[second]
+    shift = knots.t[second] - knots.t[first]
+    bend = left_jacobians(xi)
+    turned = rotvecs_to_matrices(xi)
+    pace = [rates[:, i, None] for i in range(3)]
+    spin = pace[0] * turn + pace[1] * knots.spin[first] + pace[2] * knots.spin[second]
+    velocity = pace[0] * shift + pace[1] * knots.velocity[first] + pace[2] * knots.velocity[second]
+    return Placed(
+        turned @ knots.R[first],
+        knots.t[first] + whole * shift + late_a * knots.velocity[first] + late_b * knots.velocity[second],
+        np.concatenate([(bend @ spin[:, :, None])[:, :, 0], velocity], axis=1),
+        first,
+        second,
+        _by_knots(weights, bend, turned, inverse_left_jacobians(turn)),
+        _rates_by_knots(rates),
+    )
+
+
+def _hermite(
+    knots: Knots, row: np.ndarray, time_s: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Knots before and after, and the weights of (their difference, velocity before, velocity after) in what is added
+    to the first pose (V, 3), and in the velocity."""
+    last = len(knots) - 1
+    before = np.clip(np.searchsorted(knots.time_s, time_s, side="right") - 1, 0, max(last - 1, 0))
+    after = np.minimum(before + 1, last)
+    length = knots.time_s[after] - knots.time_s[before]
+    inside = (time_s >= knots.time_s[before]) & (time_s <= knots.time_s[after])
+    tied = inside & (length <= LONGEST_LINK_S) & (length > 0)
+    first, second = np.where(tied, before, row), np.where(tied, after, row)
+    ahead = time_s - knots.time_s[first]
+    d = np.where(tied, length, 1.0)
+    s = np.where(tied, ahead / d, 0.0)
+    weights = [s**2 * (3 - 2 * s), np.where(tied, d * s * (1 - s) ** 2, ahead), d * s**2 * (s - 1)]
+    rates = [6 * s * (1 - s) / d, (1 - s) * (1 - 3 * s), s * (3 * s - 2)]
+    return first, second, np.stack(weights, axis=1), np.stack(rates, axis=1)
+
+
+def _by_knots(weights: np.ndarray, bend: np.ndarray, turned: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """With xi = w log(R2 R1^T) + a spin1 + b spin2 and R = exp(xi) R1, a turn by d1 of the first knot turns R by
+    exp(xi) d1 - w J(xi) J^-T(log) d1, one of the second by w J(xi) J^-1(log) d2 (J: the left Jacobian of SO(3))."""
+    out = np.zeros((len(weights), 6, 24))
+    whole, late_a, late_b = (weights[:, i, None, None] for i in range(3))
+    out[:, :3, 0:3] = turned - whole * (bend @ np.swapaxes(inverse, 1, 2))
+    out[:, :3, 6:9] = late_a * bend
+    out[:, :3, 12:15] = whole * (bend @ inverse)
+    out[:, :3, 18:21] = late_b * bend
+    for i in range(3):
+        out[:, 3 + i, 3 + i] = 1 - weights[:, 0]
+        out[:, 3 + i, 9 + i] = weights[:, 1]
+        out[:, 3 + i, 15 + i] = weights[:, 0]
+        out[:, 3 + i, 21 + i] = weights[:, 2]
+    return out
+
+
+def _rates_by_knots(rates: np.ndarray) -> np.ndarray:
+    """To first order in the turn between knots; only a rolling shutter needs it, for a part of one picture's time."""
+    out = np.zeros((len(rates), 6, 24))
+    for i in range(6):
+        out[:, i, i] = -rates[:, 0]
+        out[:, i, 6 + i] = rates[:, 1]
+        out[:, i, 12 + i] = rates[:, 0]
+        out[:, i, 18 + i] = rates[:, 2]
+    return out
+
+
+def cross_matrices(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
+    """[v]x with [v]x w = v x w."""
+    out = np.zeros((*vectors.shape, 3))
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    out[..., 0, 1], out[..., 0, 2], out[..., 1, 2] = -z, y, -x
+    out[..., 1, 0], out[..., 2, 0], out[..., 2, 1] = z, -y, x
+    return out
+
+
+def left_jacobians(rotvec: Float[np.ndarray, "E 3"]) -> Float[np.ndarray, "E 3 3"]:
+    """I + (1 - cos a) / a² [w]x + (a - sin a) / a³ [w]x², by the series 1/2 - a²/24 and 1/6 - a²/120 near zero."""
+    square = (rotvec**2).sum(axis=-1)
+    small = square < 1e-4
+    safe = np.sqrt(np.where(small, 1.0, square))
+    one = np.where(small, 0.5 - square / 24, (1 - np.cos(safe)) / safe**2)
+    two = np.where(small, 1 / 6 - square / 120, (safe - np.sin(safe)) / safe**3)
+    cross = cross_matrices(rotvec)
+    return np.eye(3) + one[:, None, None] * cross + two[:, None, None] * (cross @ cross)
+
+
+def inverse_left_jacobians(rotvec: Float[np.ndarray, "E 3"]) -> Float[np.ndarray, "E 3 3"]:
+    """I - [w]x / 2 + (1 - (a/2) cot(a/2)) / a² [w]x², whose last factor is 1/12 + a²/720 near zero."""
+    square = (rotvec**2).sum(axis=-1)
+    small = square < 1e-4
+    safe = np.sqrt(np.where(small, 1.0, square))
+    factor = np.where(small, 1 / 12 + square / 720, (1 - safe / 2 / np.tan(safe / 2)) / safe**2)
+    cross = cross_matrices(rotvec)
+    return np.eye(3) - cross / 2 + factor[:, None, None] * (cross @ cross)
+
+
+def logs(R: Float[np.ndarray, "E 3 3"]) -> Float[np.ndarray, "E 3"]:
+    """Rotation vectors of many. Tied knots make no half turns; there the axis comes from R + I = 2 a a^T."""
+    axis = np.stack([R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]], axis=-1) / 2
+    sine = np.linalg.norm(axis, axis=-1)
+    cosine = (R[:, 0, 0] + R[:, 1, 1] + R[:, 2, 2] - 1) / 2
+    safe = np.where(sine > 1e-12, sine, 1.0)
+    out = axis * np.where(sine > 1e-12, np.arctan2(sine, cosine) / safe, 1.0)[:, None]
+    half_turn = (cosine < 0) & (sine <= 1e-6)
+    if half_turn.any():
+        out[half_turn] = _half_turns(R[half_turn])
+    return out
+
+
+def _half_turns(R: np.ndarray) -> np.ndarray:
+    outer = (R + np.eye(3)) / 2
+    longest = np.argmax(np.diagonal(outer, axis1=1, axis2=2), axis=1)
+    column = outer[np.arange(len(R)), :, longest]
+    return np.pi * column / np.linalg.norm(column, axis=1, keepdims=True)
