@@ -11,8 +11,9 @@ from calibration.intrinsics_model import project_with_jacobians
 from calibration.intrinsics_prior import parameters_of
 from calibration.intrinsics_result import COVERAGE_CELLS
 
-JACKKNIFE_VIEWS = 10
-"""With fewer views the jackknife is as uncertain as what it corrects."""
+MOST_GROUPS, FEWEST_GROUPS = 10, 5
+"""Of views that follow each other in time, left out together. With fewer groups the jackknife is as uncertain as what
+it corrects; single views are no groups, because the next picture has the same board in nearly the same place."""
 
 PER_CELL = 2
 """Rays along either side of a cell."""
@@ -21,22 +22,26 @@ PER_CELL = 2
 def covariance_of(fitted: FittedLens) -> Float[np.ndarray, "P P"]:
     """Covariance of the lens's numbers.
 
-    That of independent corner errors, times what the views as wholes vary more than those would (never less than 1):
-    the corners of a view share the bend of the board, blur and the shutter. The factor compares the jackknife over
-    views (Efron & Stein 1981; MacKinnon & White 1985, one Newton step from the fit of all) with it, on average over
-    all directions.
+    That of independent corner errors, times what groups of views vary more than those would (never less than 1):
+    neighbouring views share the bend of the board, blur and what the formula leaves out. The factor compares the
+    jackknife over groups (Efron & Stein 1981; one Newton step from the fit of all) with it, on average over all
+    directions.
     """
     at = fitted.linearised()
     noise2 = fitted.sigma_px**2
     total = at.information.sum(axis=0) + noise2 * np.diag(fitted.prior.information)
     independent = noise2 * _inverse(total)
-    count = len(fitted.table)
-    if count < JACKKNIFE_VIEWS:
+    groups = min(MOST_GROUPS, len(fitted.table) // 2)
+    if groups < FEWEST_GROUPS:
         return independent
+    order = np.lexsort((fitted.table.view, fitted.table.frame))
+    begins = np.arange(groups) * len(order) // groups
+    information = np.add.reduceat(at.information[order], begins, axis=0)
+    gradient = np.add.reduceat(at.gradient[order], begins, axis=0)
     scale = 1 / np.sqrt(np.diag(total))
-    without = (total - at.information) * scale[:, None] * scale
-    steps = scale * np.linalg.solve(without, (scale * at.gradient)[..., None])[..., 0]
-    spread = np.einsum("vi,ij,vj->", steps, total, steps) / noise2 * (count - 1) / count
+    without = (total - information) * scale[:, None] * scale
+    steps = scale * np.linalg.solve(without, (scale * gradient)[..., None])[..., 0]
+    spread = np.einsum("vi,ij,vj->", steps, total, steps) / noise2 * (groups - 1) / groups
     return independent * max(1.0, float(spread) / len(total))
 
 
