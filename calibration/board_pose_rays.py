@@ -158,7 +158,7 @@ def jacobian(
     J[:, 0] = y * shift[:, 2] - z * shift[:, 1]
     J[:, 1] = z * shift[:, 0] - x * shift[:, 2]
     J[:, 2] = x * shift[:, 1] - y * shift[:, 0]
-    return J.reshape(len(J), 6, -1)
+    return J.reshape(len(J), 6, 2 * depth.shape[1])
 
 
 def normals_of(
@@ -166,7 +166,7 @@ def normals_of(
 ) -> tuple[Float[np.ndarray, "V 6 6"], Float[np.ndarray, "V 6"]]:
     """Weighted normal matrices and gradients."""
     weighted = J * np.concatenate([weight, weight], axis=1)[:, None]
-    finite = np.where(np.isfinite(residual), residual, 0.0).reshape(len(J), -1, 1)
+    finite = np.where(np.isfinite(residual), residual, 0.0).reshape(len(J), J.shape[2], 1)
     return weighted @ np.swapaxes(J, -1, -2), (weighted @ finite)[..., 0]
 
 

@@ -181,18 +181,15 @@ def _disconnected(
     blind = [i for group in groups[1:] for i in group if not count[i]]
     if blind:
         facts.append(f"{_cameras(observations, blind)} never saw {_enough(observations, blind)}")
-        remedies.append(
-            f"Hold it where {_listed(observations, blind, 'and')} and {main_names} see it at the same moment"
-        )
+        who = _listed(observations, blind, "and") + (" sees" if len(blind) == 1 else " each see")
+        remedies.append(f"Hold it so that {who} it at the same moment as {main_names}")
     for group in (g for g in groups[1:] if count[list(g)].any()):
         pictures = " and ".join(str(count[i]) for i in group)
         facts.append(
             f"{_cameras(observations, group)} saw the board in {pictures} pictures, but never when {main_names} did"
         )
         near = _nearest_in_time(observations, table, group, main)
-        remedies.append(
-            f"Hold the board where {_listed(observations, group, 'or')} and {near} see it at the same moment"
-        )
+        remedies.append(f"Hold it so that {_listed(observations, group, 'or')} sees it at the same moment as {near}")
     return DisconnectedCamerasError(
         f"not all cameras are tied together by common views of the board: {'; '.join(facts)}",
         remedy=". ".join(remedies) + ".",
