@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from calibration.board_motion import BoardMotion
+from calibration.bundle_held_out import synchronised
 from calibration.bundle_result import POSE_NAMES, BundleResult
 from calibration.camera import Camera, Rig
 from calibration.extrinsics import ExtrinsicsReport
 from calibration.intrinsics_prior import PINHOLE_NAMES, parameter_names
 from calibration.intrinsics_result import IntrinsicsResult
 from calibration.observations import BoardObservations
-from calibration.quality_board import board_scale
+from calibration.quality_board import board_scale, shared_corners
 from calibration.quality_graph import graph_edges, shared_moments
 from calibration.quality_pixels import coverage, covered_share, imaged_share, pixel_errors, residual_field
 from calibration.quality_report import (
@@ -54,11 +54,11 @@ NO_WORLD = WorldFrame(RigidTransform(np.eye(3), np.zeros(3)), 1.0, "")
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Moments that the solve did not see. motion: the board's there, in the solve's world, where it was solved with
-    cameras held; without it the board's velocity comes from the moments before and after."""
+    """Moments that the solve did not see. solved: the board's motion there, with cameras and lenses held
+    (`BundleConfig(cameras_fixed=True)`); without it the board's velocity comes from the moments before and after."""
 
     observations: BoardObservations
-    motion: BoardMotion | None = None
+    solved: BundleResult | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,13 +246,18 @@ def _board(
     observations: BoardObservations, bundle: BundleResult, held_out: HeldOut | BoardObservations | None
 ) -> BoardScale | None:
     """In the bundle's world, where the board has its printed size."""
+    noise_px = bundle.noise_px
     if isinstance(held_out, BoardObservations):
         held_out = HeldOut(held_out)
-    if held_out is not None:
-        motion = held_out.motion or bundle.motion
-        return board_scale(held_out.observations, bundle.rig, motion, held_out=True, noise_px=bundle.noise_px)
-    trusted = observations.of_corners(~bundle.outlier)
-    return board_scale(trusted, bundle.rig, bundle.motion, held_out=False, noise_px=bundle.noise_px)
+    if held_out is not None and held_out.solved is None:
+        return board_scale(held_out.observations, bundle.rig, bundle.motion, held_out=True, noise_px=noise_px)
+    every, solved = (observations, bundle) if held_out is None else (held_out.observations, held_out.solved)
+    together = synchronised(every, solved)
+    found = board_scale(together, bundle.rig, None, held_out=held_out is not None, noise_px=noise_px)
+    if found is None:
+        return None
+    # The solve left out corners that contradict the board; they count as not measured.
+    return replace(found, kept_share=found.kept_share * shared_corners(together) / max(shared_corners(every), 1))
 
 
 def _sentences(

@@ -61,7 +61,7 @@ def _lines(points: Float[np.ndarray, "K 3"], axis: int, tolerance: float) -> lis
 def board_scale(
     observations: BoardObservations,
     rig: Rig,
-    motion: BoardMotion,
+    motion: BoardMotion | None,
     *,
     held_out: bool,
     noise_px: float,
@@ -70,10 +70,11 @@ def board_scale(
 
     Pictures of one moment are not taken at one time: a corner's pixels are shifted to where it would have been seen at
     the mean time, by the velocity that `motion` (in the rig's world) gives the board there or between its neighbours.
-    Moments without a velocity are used where the pictures were taken within 0.1 ms.
+    Moments without a velocity are used where the pictures were taken within 0.1 ms. Without `motion` pixels are taken
+    as they are: seen at once, or brought to one time before (`calibration.bundle_held_out`).
     """
-    seen = observations.of_cameras([name for name in rig.names if name in observations.cameras])
-    seen = seen.of_corners(_on_a_plane(seen, rig, max(OUTLIER_SIGMAS * noise_px, FEWEST_OUTLIER_PX)))
+    observations = observations.of_cameras([name for name in rig.names if name in observations.cameras])
+    seen = observations.of_corners(_on_a_plane(observations, rig, max(OUTLIER_SIGMAS * noise_px, FEWEST_OUTLIER_PX)))
     corners = triangulated_corners(seen, rig.subset(seen.cameras), motion, noise_px=noise_px)
     pairs, length, lines = neighbour_pairs(seen.points)
     if not len(pairs):
@@ -93,6 +94,7 @@ def board_scale(
         std_mm=float(found.std()),
         p95_error_mm=float(np.quantile(np.abs(found - 1e3 * nominal), 0.95)),
         straightness_mm=1e3 * _straightness(corners, lines),
+        kept_share=float(np.isfinite(corners[..., 0]).sum()) / max(shared_corners(observations), 1),
     )
 
 
@@ -116,24 +118,21 @@ def _on_a_plane(observations: BoardObservations, rig: Rig, limit_px: float) -> B
 
 
 def triangulated_corners(
-    observations: BoardObservations, rig: Rig, motion: BoardMotion, *, noise_px: float
+    observations: BoardObservations, rig: Rig, motion: BoardMotion | None, *, noise_px: float
 ) -> Float[np.ndarray, "M K 3"]:
     """Every corner of every moment from the cameras that saw it, at the mean time of its pictures; NaN where fewer than
     two did, where they contradict each other, or where the velocity that times ask for is not known."""
     moments, row = np.unique(observations.view_moment, return_inverse=True)
     px = np.full((len(moments), len(observations.points), len(rig), 2), np.nan)
     px[row[observations.view], observations.corner, observations.camera] = observations.xy
-    time_s = np.full((len(moments), len(rig)), np.nan)
-    time_s[row, observations.view_camera] = observations.view_time_s
     corners = _triangulated(rig, px)
-    velocity, middle = _velocities(motion, moments, time_s, observations.points)
-    late = time_s - middle[:, None]
-    simultaneous = np.nan_to_num(np.abs(late)).max(axis=1) < SAME_TIME_S
-    velocity[simultaneous] = 0.0
-    there = corners[:, :, None] + velocity[:, :, None] * late[:, None, :, None]
-    corners = _triangulated(rig, px - _shift(rig, corners, there))
+    if motion is not None:
+        time_s = np.full((len(moments), len(rig)), np.nan)
+        time_s[row, observations.view_camera] = observations.view_time_s
+        px = px - _seen_elsewhere(rig, motion, moments, time_s, points=observations.points, corners=corners)
+        corners = _triangulated(rig, px)
     limit = max(OUTLIER_SIGMAS * noise_px, FEWEST_OUTLIER_PX)
-    error = reprojection_px(rig, corners, px - _shift(rig, corners, there))
+    error = reprojection_px(rig, corners, px)
     agreed = np.nan_to_num(error).max(axis=-1) <= limit
     return np.where(agreed[..., None], corners, np.nan)
 
@@ -146,12 +145,31 @@ def _triangulated(rig: Rig, px: Float[np.ndarray, "*batch C 2"]) -> Float[np.nda
     return triangulate_dlt(rig, px, weight)
 
 
-def _shift(
-    rig: Rig, at_once: Float[np.ndarray, "M K 3"], there: Float[np.ndarray, "M K C 3"]
+def _seen_elsewhere(
+    rig: Rig,
+    motion: BoardMotion,
+    moments: Int[np.ndarray, "M"],
+    time_s: Float[np.ndarray, "M C"],
+    *,
+    points: Float[np.ndarray, "K 3"],
+    corners: Float[np.ndarray, "M K 3"],
 ) -> Float[np.ndarray, "M K C 2"]:
-    """Pixels by which each camera saw a corner elsewhere because it looked at another time."""
-    moved = [camera.project(there[:, :, i]) - camera.project(at_once) for i, camera in enumerate(rig)]
+    """Pixels by which each camera saw a corner elsewhere because it did not look at the mean time; NaN where the
+    velocity that this takes is not known."""
+    velocity, middle = _velocities(motion, moments, time_s, points)
+    late = time_s - middle[:, None]
+    simultaneous = np.nan_to_num(np.abs(late)).max(axis=1) < SAME_TIME_S
+    velocity[simultaneous] = 0.0
+    there = corners[:, :, None] + velocity[:, :, None] * late[:, None, :, None]
+    moved = [camera.project(there[:, :, i]) - camera.project(corners) for i, camera in enumerate(rig)]
     return np.stack(moved, axis=2)
+
+
+def shared_corners(observations: BoardObservations) -> int:
+    """Corners that two cameras or more saw at one moment, counted once a moment."""
+    moment = observations.view_moment[observations.view]
+    seen = np.unique(np.stack([moment, observations.corner, observations.camera], axis=-1), axis=0)
+    return int((np.unique(seen[:, :2], axis=0, return_counts=True)[1] >= 2).sum())
 
 
 def _velocities(

@@ -115,6 +115,7 @@ class BoardScale:
     held_out: whether the moments were kept out of the solve. nominal_mm: the printed distance (the most frequent one).
     mean_mm, std_mm: of the measured distances, scaled to the nominal one where a board has several. Distances and
     straightness (RMS distance of the corners of a row or column to their common line) are NaN where none was measured.
+    kept_share: of the corners that two cameras saw, those that were measured; the others contradicted themselves.
     """
 
     held_out: bool
@@ -125,6 +126,7 @@ class BoardScale:
     std_mm: float
     p95_error_mm: float
     straightness_mm: float
+    kept_share: float
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ def _key_figures(report: CalibrationReport) -> list[tuple[str, str]]:
             (
                 f"{number(board.mean_mm, 2)} ± {number(board.std_mm, 2)} mm",
                 f"between neighbouring corners that are {number(board.nominal_mm, 2)} mm apart; rows straight to "
-                f"{number(board.straightness_mm, 2)} mm ({board.distances} distances at {board.moments} {where})",
+                f"{number(board.straightness_mm, 2)} mm ({board.distances} distances at {board.moments} {where}; "
+                f"{100 * board.kept_share:.0f} % of the corners)",
             )
         )
     figures.append(
