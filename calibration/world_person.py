@@ -30,7 +30,7 @@ def from_standing_person(
     feet: Float[np.ndarray, "T F 3"],
     *,
     foot_height_m: float | int = 0.0,
-    body_height_m: float | None = None,
+    body_height_m: float | int | None = None,
 ) -> WorldFrame:
     """Up from feet to head at the moments of standing, the floor `foot_height_m` below the lowest feet (0 for soles and
     toes, 0.08 for ankles), the origin between the feet, +x away from the first camera.
@@ -122,7 +122,7 @@ def _plane(points: Float[np.ndarray, "n 3"], up: Float[np.ndarray, "3"]) -> tupl
     return normal / np.linalg.norm(normal), spread, float(error)
 
 
-def _scale(height: Float[np.ndarray, "n"], body_height_m: float | None) -> float:
+def _scale(height: Float[np.ndarray, "n"], body_height_m: float | int | None) -> float:
     if body_height_m is None:
         return 1.0
     if not (np.isfinite(body_height_m) and body_height_m > 0):
