@@ -131,9 +131,10 @@ def reduced(sights: Sights, now: Fit, free: tuple[int, ...], *, scale_px: float,
     weight = sights.weight * robust_weight(now.error, scale_px)
     J = point_jacobian(sights, now)
     weighted = weight[..., None, None] * J
-    turned = np.swapaxes(weighted.reshape(len(sights), -1, 3), -1, -2)
-    H = turned @ J.reshape(len(sights), -1, 3)
-    g = (turned @ now.error.reshape(len(sights), -1, 1))[..., 0]
+    stacked = (len(sights), 2 * J.shape[1])
+    turned = np.swapaxes(weighted.reshape(*stacked, 3), -1, -2)
+    H = turned @ J.reshape(*stacked, 3)
+    g = (turned @ now.error.reshape(*stacked, 1))[..., 0]
     ridge = (1e-9 + damping) * np.trace(H, axis1=-2, axis2=-1) + 1e-12
     inverse = np.linalg.inv(H + ridge[:, None, None] * np.eye(3))
     n = 6 * len(free)

@@ -139,8 +139,7 @@ def errors_px(sights: Sights, poses: Poses, points: Float[np.ndarray, "P 3"]) ->
     ahead = (there * sights.ray).sum(axis=-1) > 0
     error = _each(sights.px_per_ray, there)
     across = np.linalg.norm(sights.px_per_ray, axis=(-1, -2))
-    size = np.maximum(np.linalg.norm(error, axis=-1), 1e-12)
-    return np.where(ahead[..., None], error, error * (across / size)[..., None])
+    return np.where(ahead[..., None], error, np.stack([across, 0 * across], axis=-1))
 
 
 def first_points(rig: Rig, poses: Poses, sights: Sights) -> Float[np.ndarray, "P 3"]:
