@@ -30,17 +30,26 @@ from calibration.camera import Rig
 from calibration.errors import CalibrationError
 from calibration.intrinsics_prior import IntrinsicsPrior
 from calibration.observations import BoardObservations
+from calibration.transforms import RigidTransform
 
 __all__ = ["BundleConfig", "BundleResult", "bundle_adjust"]
 
 PLAIN = BundleConfig()
 NOTHING_KNOWN: Mapping[str, IntrinsicsPrior] = MappingProxyType({})
 
+SOFT_PX = 1.0
+GATE_PX = 1.0
+"""Less than a pixel off is no outlier, however exact the corners are: blur and bent boards do that, and wrong clocks do
+until they are known."""
+
 SOFT = 2.0
 """Cauchy's scale while the solution is far, in medians of the residuals."""
 
 STARTING_JITTER_S = 0.005
 """What times of pictures are off by before anything is known of them."""
+
+FEWEST_VIEWS_OF_A_SIDE = 8
+"""Fewer say too little of where the print on that side lies."""
 
 ROUNDS = 8
 SAME_KEPT = 1e-3
@@ -64,8 +73,11 @@ def bundle_adjust(
     began = time.perf_counter()
     _check(rig, motion, observations, config)
     ordered = rig.subset(observations.cameras)
-    parameters = choose_parameters(ordered, observations, config, priors=priors)
-    work = _Work(ordered, motion, observations, config, parameters)
+    if config.time_offsets == "auto":
+        config = replace(config, time_offsets=_continuous(observations, config) and not config.cameras_fixed)
+    back = views_of_back(ordered, motion, observations)
+    parameters = choose_parameters(ordered, observations, config, priors=priors, two_sided=_two_sided(back, config))
+    work = _Work(ordered, motion, observations, config, parameters, back)
     problem, near = _approach(*work.start(), config)
     problem, final, iterations = _refine(work, problem, near)
     return _result(work, problem, final, names=rig.names, timing=(began, iterations))
@@ -80,21 +92,18 @@ class _Work:
     observations: BoardObservations
     config: BundleConfig
     parameters: Parameters
+    back: np.ndarray
 
     @property
     def continuous(self) -> bool:
-        if self.config.time_offsets or self.config.line_time:
-            return True
-        if self.config.continuous != "auto":
-            return self.config.continuous
-        return bool(spread_of_moments(self.observations) > self.config.synchronous_s)
+        return _continuous(self.observations, self.config)
 
     def start(self) -> tuple[Problem, State]:
         """The problem as it is given, every corner counting alike."""
         it, old = self.observations, self.motion
         kernel = Kernel(1.0, None, np.ones(it.n_corners, dtype=bool))
         row = np.where(old.has(it.view_moment), np.searchsorted(old.moment, it.view_moment), -1)
-        views = lay_out(self.rig, it, row)
+        views = lay_out(self.rig, it, row, self.back)
         still = np.zeros_like(old.t)
         knots = Knots(self._times(row), old.R, old.t + old.R @ it.points.mean(axis=0), still, still)
         cameras = camera_states(self.rig)
@@ -112,6 +121,26 @@ class _Work:
         count = np.bincount(row[used], minlength=len(self.motion))
         sums = np.bincount(row[used], weights=self.observations.view_time_s[used], minlength=len(self.motion))
         return np.where(count > 0, sums / np.maximum(count, 1), self.motion.time_s)
+
+
+def views_of_back(rig: Rig, motion: BoardMotion, observations: BoardObservations) -> np.ndarray:
+    """(V,) whether the camera stood behind the board: on the side to which its z points."""
+    it = observations
+    row = np.minimum(np.searchsorted(motion.moment, it.view_moment), len(motion) - 1)
+    middle = motion.t[row] + motion.R[row] @ it.points.mean(axis=0)
+    return ((rig.centers[it.view_camera] - middle) * motion.R[row, :, 2]).sum(axis=1) > 0
+
+
+def _continuous(observations: BoardObservations, config: BundleConfig) -> bool:
+    if config.time_offsets is True or config.line_time or config.continuous is True:
+        return True
+    return config.continuous == "auto" and spread_of_moments(observations) > config.synchronous_s
+
+
+def _two_sided(back: np.ndarray, config: BundleConfig) -> bool:
+    if config.back_offset != "auto":
+        return config.back_offset
+    return min(int(back.sum()), int((~back).sum())) >= FEWEST_VIEWS_OF_A_SIDE
 
 
 def spread_of_moments(observations: BoardObservations) -> float:
@@ -159,7 +188,7 @@ def _approach(problem: Problem, state: State, config: BundleConfig) -> tuple[Pro
     while median < 0.8 * last and iterations < config.max_iterations:
         last = median
         noise = max(median / MEDIAN_LENGTH, LEAST_NOISE_PX)
-        soft = max(SOFT * noise if config.loss_px is None else config.loss_px, LEAST_NOISE_PX)
+        soft = max(SOFT * noise, SOFT_PX) if config.loss_px is None else config.loss_px
         problem = problem.counting(Kernel(noise, soft, problem.kernel.kept))
         done = descend(problem, done.state, max_iterations=10, enough=0.02)
         iterations += done.iterations
@@ -194,13 +223,9 @@ def _learn(work: _Work, problem: Problem, done: Descent) -> tuple[Kernel, object
     used = problem.kernel.kept & np.isfinite(done.at.residual).all(axis=1)
     seen = 2.0 * max(int(used.sum()), 1)
     freedom = max((seen - fitted - len(work.parameters)) / seen, 0.05)
-    if work.config.noise_px is not None:
-        core = noise = work.config.noise_px
-        kept = _lengths(done.at.residual) < work.config.gate * core
-    else:
-        core = robust_noise_px(done.at.residual, used, freedom)
-        kept = _lengths(done.at.residual) < work.config.gate * core
-        noise = mean_noise_px(done.at.residual, kept, freedom)
+    core = work.config.noise_px or robust_noise_px(done.at.residual, used, freedom)
+    kept = _lengths(done.at.residual) < max(work.config.gate * core, GATE_PX)
+    noise = work.config.noise_px or mean_noise_px(done.at.residual, kept, freedom)
     return Kernel(noise, None, kept), prior
 
 
@@ -231,6 +256,7 @@ def _result(
         noise_px=kernel.noise_px,
         time_offset_s={name: camera.offset_s for name, camera in cameras.items()},
         line_time_s={name: camera.line_s for name, camera in cameras.items()},
+        front_from_back=_front_from_back(state, it),
         iterations=timing[1],
         converged=final.settled,
         parameters=work.parameters.names,
@@ -263,6 +289,12 @@ def _view_poses(problem: Problem, state: State, it: BoardObservations) -> tuple[
         placed = placed_views(problem, views, camera, state.knots)
         R[views.views], t[views.views] = placed.R, placed.t - placed.R @ it.points.mean(axis=0)
     return R, t
+
+
+def _front_from_back(state: State, it: BoardObservations) -> RigidTransform:
+    R, t = state.cameras[0].back_R, state.cameras[0].back_t
+    middle = it.points.mean(axis=0)
+    return RigidTransform(R, middle + t - R @ middle)
 
 
 def _motion(work: _Work, state: State) -> BoardMotion:

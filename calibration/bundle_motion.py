@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from calibration.bundle_placing import LONGEST_LINK_S, inverse_left_jacobians, logs
+from calibration.bundle_placing import LONGEST_LINK_S
+from calibration.bundle_rotations import inverse_left_jacobians, logs
 from calibration.bundle_state import Knots
 
 FIRST_SPEED_STD = 2.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from calibration.bundle_result import POSE_NAMES, BundleConfig
+from calibration.bundle_result import BACK_NAMES, BOARD, POSE_NAMES, BundleConfig
 from calibration.camera import Intrinsics, Rig
 from calibration.errors import CalibrationError
 from calibration.intrinsics_prior import IntrinsicsPrior, parameter_names, parameters_of
@@ -23,11 +23,19 @@ LINE_STD_S = 1e-4
 """Clocks of one take differ by at most some frames; reading out a picture takes at most the time of one."""
 
 
+BACK_STD = np.repeat([0.03, 0.01], 3)
+"""rad, m: prints are glued to the two sides of a board by hand, and it may be a centimetre thick."""
+
+OFFSET, LINE = -8, -7
+"""Where a camera's clock offset and line time stand among its own numbers, from their end."""
+
+
 @dataclass(frozen=True, eq=False)
 class Parameters:
     """The P numbers that change, and where those of each camera stand among them.
 
-    columns: per camera the place of each of its own numbers (pose 6, lens 4 + D, offset, line time); -1 is held.
+    columns: per camera the place of each of its own numbers (pose 6, lens 4 + D, offset, line time, print on the
+    back 6, of which all cameras have the same); -1 is held.
     mean, information: of a normal distribution over the P numbers, zeros where nothing is known.
     """
 
@@ -41,9 +49,15 @@ class Parameters:
 
 
 def choose_parameters(
-    rig: Rig, observations: BoardObservations, config: BundleConfig, *, priors: Mapping[str, IntrinsicsPrior]
+    rig: Rig,
+    observations: BoardObservations,
+    config: BundleConfig,
+    *,
+    priors: Mapping[str, IntrinsicsPrior],
+    two_sided: bool = False,
 ) -> Parameters:
-    """The parameters that a configuration lets change. Cameras of one group share the numbers of their lens."""
+    """The parameters that a configuration lets change; where both sides of the board were seen, also how the print on
+    its back lies to that on its front, under the name BOARD. Cameras of one group share the numbers of their lens."""
     _check_groups(rig, config)
     names: list[tuple[str, str]] = []
     columns: list[np.ndarray] = []
@@ -51,6 +65,9 @@ def choose_parameters(
     first_of = {name: group[0] for group in config.shared for name in group}
     lens_of: dict[str, np.ndarray] = {}
     views = np.bincount(observations.view_camera, minlength=len(rig))
+    back = _add(names, BOARD, BACK_NAMES if two_sided else (), 6)
+    if two_sided:
+        blocks.append((list(back), np.zeros(6), np.diag(BACK_STD**-2)))
     for camera, count in zip(rig, views, strict=True):
         owner = first_of.get(camera.name, camera.name)
         pose = _add(names, camera.name, () if config.cameras_fixed else POSE_NAMES, 6)
@@ -68,7 +85,7 @@ def choose_parameters(
         for at, std in zip(timing, (OFFSET_STD_S, LINE_STD_S), strict=True):
             if at >= 0:
                 blocks.append(([int(at)], np.zeros(1), np.array([[std**-2]])))
-        columns.append(np.concatenate([pose, lens_of[owner], timing]).astype(int))
+        columns.append(np.concatenate([pose, lens_of[owner], timing, back]).astype(int))
     return _with_blocks(names, columns, blocks)
 
 

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int
 
 from calibration.bundle_linear import Normal
 from calibration.bundle_motion import MotionPrior, first_speed_cost, prior_terms
-from calibration.bundle_parameters import Parameters
-from calibration.bundle_placing import Placed, cross_matrices, place_moving, place_still
+from calibration.bundle_parameters import LINE, OFFSET, Parameters
+from calibration.bundle_placing import Placed, on_back, place_moving, place_still
+from calibration.bundle_rotations import cross_matrices
 from calibration.bundle_state import CameraState, Knots, State
 from calibration.bundle_views import BEHIND_PX, CameraViews, Predicted, predict
 
@@ -154,13 +155,15 @@ class _Sums:
 def placed_views(problem: Problem, it: CameraViews, camera: CameraState, knots: Knots) -> Placed:
     """Where the board was in every view of a camera."""
     if problem.prior is None:
-        return place_still(knots, it.row)
-    return place_moving(knots, it.row, it.time_s + camera.delay_s)
+        placed = place_still(knots, it.row)
+    else:
+        placed = place_moving(knots, it.row, it.time_s + camera.delay_s)
+    return on_back(placed, camera, it.back) if it.back.any() else placed
 
 
 def _predict(it: CameraViews, camera: CameraState, placed: Placed, columns: np.ndarray) -> Predicted:
     lens = slice(6, 6 + len(camera.lens))
-    rolling = bool(columns[-1] >= 0 or camera.line_s)
+    rolling = bool(columns[LINE] >= 0 or camera.line_s)
     return predict(it, camera, placed, with_lens=bool((columns[lens] >= 0).any()), rolling=rolling)
 
 
@@ -199,7 +202,7 @@ def _blocks(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: Kerne
     pull = weighted @ predicted.residual.reshape(len(squared), -1, 1)
     own, width = len(columns), predicted.maps.shape[2]
     free = np.flatnonzero(columns >= 0)
-    chosen = np.concatenate([free, np.arange(own, width), [own - 2]])  # a view's time acts as the clock's offset
+    chosen = np.concatenate([free, np.arange(own, width), [own + OFFSET]])  # a view's time acts as the clock's offset
     maps = predicted.maps[:, :, chosen]
     turned = np.swapaxes(maps, 1, 2)
     return _Blocks(turned @ local @ maps, (turned @ pull)[:, :, 0], columns[free])
@@ -256,7 +259,7 @@ def gauge_directions(parameters: Parameters, state: State, distance_m: float) ->
             whole[at[3:], :3] = -cross_matrices(camera.center - middle)
             whole[at[3:], 3:] = np.eye(3)
         columns.append(whole)
-    clocks = [own[-2] for own in parameters.columns if own[-2] >= 0]
+    clocks = [own[OFFSET] for own in parameters.columns if own[OFFSET] >= 0]
     if clocks:
         common = np.zeros((len(parameters), 1))
         common[clocks] = 1

@@ -12,9 +12,15 @@ from jaxtyping import Bool, Float
 from calibration.board_motion import BoardMotion
 from calibration.camera import Rig
 from calibration.errors import CalibrationError, UnknownCameraError
+from calibration.transforms import RigidTransform
 
 POSE_NAMES = ("rx", "ry", "rz", "x", "y", "z")
 """Numbers of a camera's pose: the rotation vector w of R = exp(w) R0 (rad, camera axes), the centre (m, world)."""
+
+
+BOARD = "(board)"
+BACK_NAMES = ("back_rx", "back_ry", "back_rz", "back_x", "back_y", "back_z")
+"""How the print on the back of a board lies to that on its front, about the middle of its corners: rad, m."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class BundleConfig:
 
     continuous: whether the board moves between pictures of one moment; "auto" where their times differ by more than
     `synchronous_s`. time_offsets, line_time: whether each camera's clock, and the time between its picture's rows, are
-    estimated. time_jitter: whether each picture's time may be off as well (where the board moves between pictures).
+    estimated. time_jitter: whether each picture's time may be off as well (where the board moves between pictures). back_offset: whether the prints on the two sides of a board may
+    lie elsewhere than behind each other (its thickness, a glued sheet); "auto" where both were seen often.
     cameras_fixed: only the board moves. shared: groups of cameras with one common lens. loss_px: where
     residuals begin to count less while the solution is far; None takes it from the residuals. gate: multiple of the
     noise beyond which a corner is an outlier. noise_px: what corners are known to be off by; None estimates it.
@@ -31,9 +38,10 @@ class BundleConfig:
 
     refine_intrinsics: Literal["auto"] | bool = "auto"
     continuous: Literal["auto"] | bool = "auto"
-    time_offsets: bool = False
+    time_offsets: Literal["auto"] | bool = "auto"
     line_time: bool = False
     time_jitter: bool = True
+    back_offset: Literal["auto"] | bool = "auto"
     cameras_fixed: bool = False
     shared: tuple[tuple[str, ...], ...] = ()
     loss_px: float | None = None
@@ -55,6 +63,7 @@ class BundleResult:
 
     residual_px: (N, 2) seen minus predicted, NaN where the board has no pose. weight: (N,) in [0, 1]. outlier: (N,),
     corners that were not used. rms_px: of the length of the residuals of the others (2D, not per coordinate).
+    front_from_back: between the two prints of the board, in its frame; identity where only one was seen.
     noise_px: estimated standard deviation of one coordinate. view_rotation, view_position: (V, 3, 3), (V, 3) m world_from_board when
     each view was taken, NaN where unknown. covariance: (P, P) of `parameters`, pairs of camera and name (POSE_NAMES,
     then the names of the lens, "offset" s and "line" s where estimated), in the gauge in which the rig as a whole
@@ -70,6 +79,7 @@ class BundleResult:
     noise_px: float
     time_offset_s: Mapping[str, float]
     line_time_s: Mapping[str, float]
+    front_from_back: RigidTransform
     iterations: int
     converged: bool
     seconds: float

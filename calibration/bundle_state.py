@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from calibration.board_motion import rotvecs_to_matrices
 from calibration.bundle_parameters import Parameters
+from calibration.bundle_rotations import logs
 from calibration.camera import Camera, Intrinsics, Rig
 from calibration.intrinsics_prior import parameters_of
 from calibration.transforms import RigidTransform
-
 
 Late = Sequence[np.ndarray | None]
 """Per camera a number for each of its views."""
@@ -45,7 +45,7 @@ class Knots:
 class CameraState:
     """R: cam_from_world; center: m, world; lens: fx fy cx cy and distortion; offset_s: to be added to the times of its
     pictures, late_s: each view's own, None where times are exact; line_s: later by so much is a row than the one above
-    it."""
+    it; back_R, back_t: front_from_back of the board's two prints about its middle, m, the same for all cameras."""
 
     R: Float[np.ndarray, "3 3"]
     center: Float[np.ndarray, "3"]
@@ -53,6 +53,8 @@ class CameraState:
     offset_s: float = 0.0
     line_s: float = 0.0
     late_s: Float[np.ndarray, "V"] | None = None
+    back_R: Float[np.ndarray, "3 3"] = field(default_factory=lambda: np.eye(3))
+    back_t: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
 
     @property
     def delay_s(self) -> float | Float[np.ndarray, "V"]:
@@ -69,6 +71,8 @@ class CameraState:
             self.offset_s + float(step[6 + count]),
             self.line_s + float(step[7 + count]),
             self.late_s if self.late_s is None or late_step is None else self.late_s + late_step,
+            rotvecs_to_matrices(step[8 + count : 11 + count]) @ self.back_R,
+            self.back_t + step[11 + count :],
         )
 
 
@@ -90,7 +94,15 @@ class State:
         """The P numbers; zero for poses, which have no value apart from a start."""
         out = np.zeros(len(parameters))
         for camera, columns in zip(self.cameras, parameters.columns, strict=True):
-            own = np.concatenate([np.zeros(6), camera.lens, [camera.offset_s, camera.line_s]])
+            own = np.concatenate(
+                [
+                    np.zeros(6),
+                    camera.lens,
+                    [camera.offset_s, camera.line_s],
+                    logs(camera.back_R[None])[0],
+                    camera.back_t,
+                ]
+            )
             out[columns[columns >= 0]] = own[columns >= 0]
         return out
 

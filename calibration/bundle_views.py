@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from calibration.bundle_lenses import project_linearised
-from calibration.bundle_placing import Placed, cross_matrices
+from calibration.bundle_placing import Placed
+from calibration.bundle_rotations import cross_matrices
 from calibration.bundle_state import CameraState
 from calibration.camera import Rig
 from calibration.lenses import Lens
@@ -22,12 +23,14 @@ BEHIND_PX = 1e3
 class CameraViews:
     """V views of one camera in slots of S corners. points: (V, 3, S) m from the middle of the board; seen: (V, 2, S)
     px; rows: index of the corner in the observations, where `filled`; down: rows below the picture's middle, px;
-    row: the moment of the view among those of the motion; time_s: when it was taken, as was reported.
+    row: the moment of the view among those of the motion; time_s: when it was taken, as was reported; back: whether it
+    shows the back of the board.
     """
 
     views: Int[np.ndarray, "V"]
     row: Int[np.ndarray, "V"]
     time_s: Float[np.ndarray, "V"]
+    back: Bool[np.ndarray, "V"]
     points: Float[np.ndarray, "V 3 S"]
     seen: Float[np.ndarray, "V 2 S"]
     filled: Bool[np.ndarray, "V S"]
@@ -41,7 +44,9 @@ class CameraViews:
         return self.seen[:, 1] - self.middle_row
 
 
-def lay_out(rig: Rig, observations: BoardObservations, row: Int[np.ndarray, "V"]) -> tuple[CameraViews, ...]:
+def lay_out(
+    rig: Rig, observations: BoardObservations, row: Int[np.ndarray, "V"], back: Bool[np.ndarray, "V"]
+) -> tuple[CameraViews, ...]:
     """Views of every camera of the rig; row: the moment of each view among those of the motion, -1 leaves it out."""
     order = np.argsort(observations.view, kind="stable")
     counts = observations.corners_per_view
@@ -64,6 +69,7 @@ def lay_out(rig: Rig, observations: BoardObservations, row: Int[np.ndarray, "V"]
                 views,
                 row[views],
                 observations.view_time_s[views],
+                back[views],
                 np.ascontiguousarray(np.moveaxis(points[observations.corner[rows]], 2, 1)),
                 np.ascontiguousarray(np.moveaxis(observations.xy[rows], 2, 1)),
                 filled,
@@ -106,7 +112,7 @@ def predict(it: CameraViews, camera: CameraState, placed: Placed, *, with_lens: 
     if not valid.all():
         residual = np.where(valid[:, None], residual, 0.0)
         jacobian = np.where(valid[:, None, None], jacobian, 0.0)
-    maps = _maps(camera, _pose_by_world(camera.R, middle), placed)
+    maps = _maps(camera, _pose_by_world(camera.R, middle), placed, it.back)
     if not with_lens:
         count = len(camera.lens)
         maps = np.concatenate([maps[:, :6], maps[:, 6 + count :]], axis=1)
@@ -126,10 +132,10 @@ def _pose_by_world(R: np.ndarray, middle: np.ndarray) -> np.ndarray:
     return out
 
 
-def _maps(camera: CameraState, by_world: np.ndarray, placed: Placed) -> np.ndarray:
-    """(V, 6 + n + 6, 6 + n + 2 + D): local numbers by own numbers of the camera and those of the knots."""
+def _maps(camera: CameraState, by_world: np.ndarray, placed: Placed, back: np.ndarray) -> np.ndarray:
+    """(V, 6 + n + 6, 6 + n + 8 + D): local numbers by own numbers of the camera and those of the knots."""
     n = len(camera.lens)
-    out = np.zeros((len(by_world), 12 + n, 8 + n + placed.by_knots.shape[2]))
+    out = np.zeros((len(by_world), 12 + n, 14 + n + placed.by_knots.shape[2]))
     pose, rolling = slice(0, 6), slice(6 + n, 12 + n)
     out[:, range(3), range(3)] = 1
     out[:, 3:6, 3:6] = -camera.R
@@ -137,7 +143,11 @@ def _maps(camera: CameraState, by_world: np.ndarray, placed: Placed) -> np.ndarr
     late = (by_world @ placed.rates[:, :, None])[:, :, 0]
     out[:, pose, 6 + n] = late
     out[:, rolling, 7 + n] = late
-    out[:, pose, 8 + n :] = by_world @ placed.by_knots
+    out[:, pose, 14 + n :] = by_world @ placed.by_knots
+    if back.any():
+        front = placed.R[back] @ camera.back_R.T
+        out[back, pose, 8 + n : 11 + n] = by_world[back, :, :3] @ front
+        out[back, pose, 11 + n : 14 + n] = by_world[back, :, 3:] @ front
     if camera.line_s:
-        out[:, rolling, 8 + n :] = by_world @ placed.rates_by_knots * camera.line_s
+        out[:, rolling, 14 + n :] = by_world @ placed.rates_by_knots * camera.line_s
     return out
