@@ -16,6 +16,8 @@ from calibration.detection_saddles import SaddleGuess, Saddles, fit_saddles
 MINIMUM_MARKERS = 2
 NEAREST_MARKERS = 4
 NEAREST_CORNERS = 8
+ENOUGH_CORNERS = 6
+"""With fewer, markers help to predict the others."""
 MIN_SIDE_PX = 6.0
 MIN_LIKENESS = 0.85
 MIN_CONTRAST = 12.0
@@ -26,10 +28,11 @@ LEAST_MOVE_PX = 2.0
 
 @dataclass(frozen=True, eq=False)
 class MarkerLook:
-    """One picture. markers: those of the board that agree with each other. xy: (K, 2) px, NaN where a corner is not
-    seen."""
+    """One picture. markers: those of the board that agree with each other, of n_found. mirrored: they are seen from
+    behind. xy: (K, 2) px, NaN where a corner is not seen."""
 
     markers: FoundMarkers
+    n_found: int
     mirrored: bool
     xy: Float[np.ndarray, "K 2"]
 
@@ -39,16 +42,18 @@ def look_by_markers(gray: np.ndarray, layout: MarkerLayout, found: FoundMarkers)
     markers, mirrored = agreeing(found, layout)
     nowhere = np.full((len(layout.corners), 2), np.nan)
     if len(markers) < MINIMUM_MARKERS:
-        return MarkerLook(markers, mirrored, nowhere)
+        return MarkerLook(markers, len(found), mirrored, nowhere)
     flat = layout.marker_corners[np.searchsorted(layout.ids, markers.ids)]
     xy, jacobian = _from_markers(layout.corners, flat, markers.corners)
     first = _fitted(gray, layout, (xy, jacobian), xy, MAY_MOVE[0])
     known = np.isfinite(first[:, 0])
-    if known.sum() < 5:
-        return MarkerLook(markers, mirrored, first)
-    xy, jacobian = _from_corners(layout.corners, first)
+    if not known.any():
+        return MarkerLook(markers, len(found), mirrored, first)
+    few = known.sum() < ENOUGH_CORNERS
+    more = (flat.reshape(-1, 2), markers.corners.reshape(-1, 2)) if few else None
+    xy, jacobian = _from_corners(layout.corners, first, more)
     start = np.where(known[:, None], first, xy)
-    return MarkerLook(markers, mirrored, _fitted(gray, layout, (xy, jacobian), start, MAY_MOVE[1]))
+    return MarkerLook(markers, len(found), mirrored, _fitted(gray, layout, (xy, jacobian), start, MAY_MOVE[1]))
 
 
 def agreeing(found: FoundMarkers, layout: MarkerLayout) -> tuple[FoundMarkers, bool]:
@@ -76,13 +81,20 @@ def _from_markers(corners: np.ndarray, flat: np.ndarray, px: np.ndarray) -> tupl
     return local_maps(corners, *(table[near].reshape(len(corners), -1, 2) for table in (flat, px)))
 
 
-def _from_corners(corners: np.ndarray, px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """By the nearest others: a corner does not vouch for itself."""
-    apart = np.linalg.norm(corners[None] - corners[:, None], axis=-1)
-    np.fill_diagonal(apart, np.inf)
-    apart[:, ~np.isfinite(px[:, 0])] = np.inf
-    near = np.argsort(apart, axis=1, kind="stable")[:, : min(NEAREST_CORNERS, int(np.isfinite(px[:, 0]).sum()) - 1)]
-    return local_maps(corners, corners[near], px[near])
+def _from_corners(
+    corners: np.ndarray, px: np.ndarray, more: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """By the nearest others, where they are few by markers too: a corner does not vouch for itself."""
+    known = np.flatnonzero(np.isfinite(px[:, 0]))
+    flat, seen = corners[known], px[known]
+    apart = np.linalg.norm(flat[None] - corners[:, None], axis=-1)
+    apart[known, np.arange(len(known))] = np.inf
+    count = min(NEAREST_CORNERS, len(known) - 1)
+    if more is not None:
+        flat, seen, count = np.concatenate([flat, more[0]]), np.concatenate([seen, more[1]]), NEAREST_CORNERS
+        apart = np.concatenate([apart, np.linalg.norm(more[0][None] - corners[:, None], axis=-1) + 1e-6], axis=1)
+    near = np.argsort(apart, axis=1, kind="stable")[:, :count]
+    return local_maps(corners, flat[near], seen[near])
 
 
 def _fitted(
