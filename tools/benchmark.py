@@ -4,6 +4,7 @@
     python tools/benchmark.py --take TAKE           any take of a session
     python tools/benchmark.py --long 1              without the same take ten times as long (forwards and backwards)
     python tools/benchmark.py calibration           calibration beside other tools: see benchmark_calibration.py
+    python tools/benchmark.py detection             boards found beside other tools: see benchmark_detection.py
 
 Every run is a fresh process in an empty folder, as a user would start it; memory is that process's peak resident set.
 """
@@ -11,6 +12,7 @@ Every run is a fresh process in an empty folder, as a user would start it; memor
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -49,10 +51,8 @@ class Measured:
 
 def main() -> None:
     """Measure, print a table, and optionally write the figures as JSON."""
-    if sys.argv[1:2] == ["calibration"]:
-        import benchmark_calibration
-
-        benchmark_calibration.main(sys.argv[2:])
+    if sys.argv[1:2] in (["calibration"], ["detection"]):
+        importlib.import_module(f"benchmark_{sys.argv[1]}").main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--take", type=Path, help="a take of a session instead of the trial")

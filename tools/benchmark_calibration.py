@@ -197,16 +197,21 @@ def with_caliscope(problem: Problem, repeat: int) -> Solved:
 TOOLS = {"ours": with_ours, "aniposelib": with_aniposelib, "caliscope": with_caliscope}
 
 
-def _by_peer(tool: str, problem: Problem, repeat: int, write_lenses: Callable[[Rig, Path], None]) -> Solved:
+def peers_python() -> Path:
+    """The Python of .venv-peers."""
     python = next((path for path in PEERS if path.is_file()), None)
     if python is None:
         sys.exit("no other calibration tools here: `python tools/bootstrap.py peers` makes .venv-peers")
+    return python
+
+
+def _by_peer(tool: str, problem: Problem, repeat: int, write_lenses: Callable[[Rig, Path], None]) -> Solved:
     names = problem.observations.cameras
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_observations(folder / "seen.npz", problem.observations)
         script = ROOT / "tools" / "peers" / f"solve_with_{tool}.py"
-        command = [str(python), str(script), str(folder / "seen.npz"), str(folder / "solved.toml")]
+        command = [str(peers_python()), str(script), str(folder / "seen.npz"), str(folder / "solved.toml")]
         command += ["--repeat", str(repeat)]
         if problem.lenses is not None:
             write_lenses(_unposed(names, problem.lenses), folder / "lenses.toml")
