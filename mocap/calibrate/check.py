@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -52,9 +52,9 @@ class TakeCheckConfig:
     video: how videos fit their calibration."""
 
     by: Seen = "auto"
-    check: CheckConfig = CheckConfig()
-    detect: DetectConfig = DetectConfig()
-    video: VideoFitConfig = VideoFitConfig()
+    check: CheckConfig = field(default_factory=CheckConfig)
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    video: VideoFitConfig = field(default_factory=VideoFitConfig)
 
 
 @dataclass(frozen=True, eq=False)
