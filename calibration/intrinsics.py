@@ -49,6 +49,9 @@ __all__ = [
 ]
 
 START_VIEWS = 16
+MISPLACED_VIEW = 10.0
+"""Times the usual error, before the lens is known: views at the picture's edges, where it fits worst, must stay."""
+
 SMALL_PART = 0.25
 CLEARLY = 0.8
 """Errors smaller by this factor are no chance: they are medians of some hundred corners, known to a tenth."""
@@ -144,9 +147,9 @@ def _check_observable(cameras: tuple[str, ...], best: FittedLens, covariance: Fl
         return
     coverage = coverage_of(best.table.xy[best.table.weight > 0], best.table.image_size)
     raise UnobservableIntrinsicsError(
-        f"camera {', '.join(cameras)}: its focal length cannot be told from these {len(best.table)} views "
-        f"(known to {min(relative, 1.0):.0%} only)",
-        remedy=footage_to_add(best, coverage),
+        f"camera {', '.join(cameras)}: its focal length cannot be told from these {len(best.table)} views, in which "
+        f"others that differ by {min(relative, 1.0):.0%} fit as well",
+        remedy=footage_to_add(best, coverage, tilt=True),
     )
 
 
@@ -199,7 +202,7 @@ def _chosen_views(table: ViewTable, start: LensFit, count: int) -> tuple[ViewTab
     model = FISHEYE if start.lens is Lens.FISHEYE else BROWN
     prior = lens_prior(table.window, float(start.parameters[:2].mean()), model)
     fit = refined_poses(table, start.parameters, start.lens)
-    keep, dropped = fitting_views(table, fit)
+    keep, dropped = fitting_views(table, fit, MISPLACED_VIEW)
     table, fit = table.of(keep), LensFit(fit.lens, fit.parameters, fit.R[keep], fit.t[keep])
     weight, sigma = robust_weight(table, fit)
     information = linearise(table.weighted(weight), fit).information / sigma**2

@@ -197,12 +197,14 @@ def unmirrored(table: ViewTable, fit: LensFit, prior: WeakPrior) -> LensFit:
     )
 
 
-def fitting_views(table: ViewTable, fit: LensFit) -> tuple[Bool[np.ndarray, "V"], dict[int, str]]:
-    """Which views fit as well as the others do, and what is wrong with the rest."""
+def fitting_views(
+    table: ViewTable, fit: LensFit, times: float = BAD_VIEW
+) -> tuple[Bool[np.ndarray, "V"], dict[int, str]]:
+    """Which views have less than so many times the median error of the median view, and what is wrong with the rest."""
     error = distances(table, fit)
     median = np.array([np.median(row[there]) for row, there in zip(error, table.present, strict=True)])
     usual = float(np.median(median))
-    bad = median > BAD_VIEW * max(usual, 1e-6)
+    bad = median > times * max(usual, 1e-6)
     reasons = {
         int(table.view[v]): f"its corners are {median[v]:.1f} px off, those of other views {usual:.1f} px"
         for v in np.flatnonzero(bad)

@@ -90,19 +90,17 @@ def contradiction(given_px: float, fitted_px: float) -> str:
     )
 
 
-def footage_to_add(fitted: FittedLens, coverage: Int[np.ndarray, "8 8"]) -> str:
-    """One sentence for whoever waves the board."""
-    wishes = _tilt_wishes(fitted) + _size_wishes(fitted) + _place_wishes(coverage)
+def footage_to_add(fitted: FittedLens, coverage: Int[np.ndarray, "8 8"], *, tilt: bool = False) -> str:
+    """One sentence for whoever waves the board; `tilt`: that is wanted whatever the views look like."""
+    wishes = _tilt_wishes(fitted, tilt) + _size_wishes(fitted) + _place_wishes(coverage)
     if len(fitted.table) < WANTED_VIEWS:
         wishes.append(f"take more pictures ({len(fitted.table)} are used, {WANTED_VIEWS} or more are wanted)")
     return f"Add footage: {'; '.join(wishes or ['more of the same, slowly, in other places and tilts'])}."
 
 
 def board_tilts(fitted: FittedLens) -> Float[np.ndarray, "V"]:
-    """rad, between the board's normal and the line of sight to its middle."""
-    R, t = fitted.fit.R, fitted.fit.t
-    along = np.abs((R[:, :, 2] * t).sum(axis=-1)) / np.linalg.norm(t, axis=-1)
-    return np.arccos(np.clip(along, 0, 1))
+    """rad, between the board and the plane of the picture."""
+    return np.arccos(np.clip(np.abs(fitted.fit.R[:, 2, 2]), 0, 1))
 
 
 def board_sizes(fitted: FittedLens) -> Float[np.ndarray, "V"]:
@@ -113,12 +111,12 @@ def board_sizes(fitted: FittedLens) -> Float[np.ndarray, "V"]:
     return (high - low).max(axis=-1) / max(fitted.table.image_size)
 
 
-def _tilt_wishes(fitted: FittedLens) -> list[str]:
+def _tilt_wishes(fitted: FittedLens, wanted: bool) -> list[str]:
     tilts = board_tilts(fitted)
     if np.percentile(tilts, 90) < FLAT_ON:
-        return ["the board faces the camera in every view: tilt it by 30 to 45 degrees, left, right, up and down"]
-    if np.percentile(tilts, 75) < TILTED:
-        return [f"tilt the board further, by 30 to 45 degrees (mostly {np.degrees(np.median(tilts)):.0f} now)"]
+        return ["the board is parallel to the picture in all views: tilt it by 30 to 45 degrees, left, right, up, down"]
+    if wanted or np.percentile(tilts, 75) < TILTED:
+        return ["tilt the board further, by 30 to 45 degrees, left, right, up and down"]
     return []
 
 

@@ -20,7 +20,7 @@ BROWN = Intrinsics(
 RATIONAL = Intrinsics(
     (1280, 960),
     np.array([[560.0, 0, 650], [0, 562, 470], [0, 0, 1]]),
-    np.array([0.9, 0.1, 3e-4, 2e-4, 0.001, 1.25, 0.38, 0.02]),
+    np.array([-0.49, 0.04, 3e-4, -2e-4, 0.19, -0.52, 0.32, 0.11]),
 )
 FISHEYE = Intrinsics(
     (1440, 1080),
@@ -38,11 +38,13 @@ def held_in_front(
     n_views: int = 60,
     tilt: float = 0.8,
     distance_m: tuple[float, float] = (0.5, 1.5),
+    parallel: bool = False,
     seeing: Seeing | None = None,
     name: str = "cam01",
 ) -> BoardObservations:
     """Views of a board whose middle lies behind pixels all over the picture, turned towards the camera but for a tilt
-    of up to so much (rad) in any direction, and turned within its plane."""
+    of up to so much (rad) in any direction, and turned within its plane. `parallel`: the tilt is one against the
+    plane of the picture instead, which without a tilt tells nothing of the focal length."""
     width, height = intrinsics.image_size
     rays = intrinsics.ray(rng.uniform([0, 0], [width, height], (n_views, 2)))
     away = rng.uniform(*distance_m, n_views)
@@ -52,8 +54,9 @@ def held_in_front(
     way = rng.uniform(0, 2 * np.pi, n_views)
     lean = np.stack([np.cos(way), np.sin(way), np.zeros(n_views)], axis=-1) * rng.uniform(0, tilt, (n_views, 1))
     roll = np.stack([np.zeros(n_views), np.zeros(n_views), rng.uniform(-np.pi, np.pi, n_views)], axis=-1)
+    facing = np.broadcast_to(np.eye(3), facing.shape) if parallel else facing
     R = facing @ rotvecs_to_matrices(lean) @ rotvecs_to_matrices(roll)
-    t = rays * away[:, None] - R @ BOARD.corners.mean(axis=0)
+    t = rays / (rays[:, 2:] if parallel else 1.0) * away[:, None] - R @ BOARD.corners.mean(axis=0)
     still = np.zeros((n_views, 3))
     motion = BoardMotion(np.arange(n_views), np.arange(n_views) / 5, R, t, still, still)
     rig = Rig((Camera(name, intrinsics, RigidTransform.identity()),))

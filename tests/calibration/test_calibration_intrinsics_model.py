@@ -61,7 +61,8 @@ def test_the_branch_on_the_axis_meets_the_other_one():
     lens = LENSES["fisheye"]
     z = 2.0
     inside, outside = (np.array([[r * z, 0.3 * r * z, z]]) for r in (0.9 * NEAR_AXIS, 1.1 * NEAR_AXIS))
-    for one, other in zip(*(project_with_jacobians(p, parameters_of(lens), lens.lens) for p in (inside, outside))):
+    both = (project_with_jacobians(p, parameters_of(lens), lens.lens) for p in (inside, outside))
+    for one, other in zip(*both, strict=True):
         # Between the two points everything moves by at most slope x distance: 1e3 px x 2e-5.
         np.testing.assert_allclose(one, other, atol=0.03)
 
