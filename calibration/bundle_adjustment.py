@@ -51,7 +51,9 @@ STARTING_JITTER_S = 0.005
 FEWEST_VIEWS_OF_A_SIDE = 8
 """Fewer say too little of where the print on that side lies."""
 
-ROUNDS = 8
+ROUNDS = 4
+ITERATIONS = 12
+ENOUGH = 3e-4
 SAME_KEPT = 1e-3
 SAME_NOISE = 0.01
 SAME_Q = 0.1
@@ -73,8 +75,7 @@ def bundle_adjust(
     began = time.perf_counter()
     _check(rig, motion, observations, config)
     ordered = rig.subset(observations.cameras)
-    if config.time_offsets == "auto":
-        config = replace(config, time_offsets=_continuous(observations, config) and not config.cameras_fixed)
+    config = _settled(config, observations)
     back = views_of_back(ordered, motion, observations)
     parameters = choose_parameters(ordered, observations, config, priors=priors, two_sided=_two_sided(back, config))
     work = _Work(ordered, motion, observations, config, parameters, back)
@@ -132,9 +133,17 @@ def views_of_back(rig: Rig, motion: BoardMotion, observations: BoardObservations
 
 
 def _continuous(observations: BoardObservations, config: BundleConfig) -> bool:
-    if config.time_offsets is True or config.line_time or config.continuous is True:
+    if config.time_offsets is True or config.line_time is True or config.continuous is True:
         return True
     return config.continuous == "auto" and spread_of_moments(observations) > config.synchronous_s
+
+
+def _settled(config: BundleConfig, observations: BoardObservations) -> BundleConfig:
+    """With yes or no for what only a board that moves between pictures can tell."""
+    moving = _continuous(observations, config) and not config.cameras_fixed
+    offsets = moving if config.time_offsets == "auto" else config.time_offsets
+    lines = moving if config.line_time == "auto" else config.line_time
+    return replace(config, time_offsets=offsets, line_time=lines)
 
 
 def _two_sided(back: np.ndarray, config: BundleConfig) -> bool:
@@ -190,7 +199,7 @@ def _approach(problem: Problem, state: State, config: BundleConfig) -> tuple[Pro
         noise = max(median / MEDIAN_LENGTH, LEAST_NOISE_PX)
         soft = max(SOFT * noise, SOFT_PX) if config.loss_px is None else config.loss_px
         problem = problem.counting(Kernel(noise, soft, problem.kernel.kept))
-        done = descend(problem, done.state, max_iterations=10, enough=0.02)
+        done = descend(problem, done.state, max_iterations=10, enough=0.05)
         iterations += done.iterations
         median = float(np.median(_lengths(done.at.residual)[kept]))
     return problem, replace(done, iterations=iterations)
@@ -202,7 +211,7 @@ def _refine(work: _Work, problem: Problem, near: Descent) -> tuple[Problem, Desc
     for _ in range(ROUNDS):
         kernel, prior = _learn(work, problem, done)
         same = _agree(problem, kernel, prior)
-        if same and done.settled:
+        if (same and done.settled) or iterations >= config.max_iterations:
             break
         problem = problem.counting(kernel)
         state = done.state
@@ -210,7 +219,8 @@ def _refine(work: _Work, problem: Problem, near: Descent) -> tuple[Problem, Desc
             problem = problem.tied(prior)
             if problem.jitter_s is not None:
                 problem = replace(problem, jitter_s=learn_jitter(problem, done.state, done.at))
-        done = descend(problem, state, max_iterations=max(config.max_iterations - iterations, 3))
+        left = max(config.max_iterations - iterations, 1)
+        done = descend(problem, state, max_iterations=min(left, ITERATIONS), enough=ENOUGH)
         iterations += done.iterations
     return problem, done, iterations
 

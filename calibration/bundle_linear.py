@@ -11,6 +11,10 @@ from scipy.linalg import cho_factor, cho_solve, lapack
 from calibration.errors import CalibrationError
 
 
+NEGLIGIBLE = 1e-100
+"""What knots know of cameras far away in time fades to numbers so small that arithmetic with them is slow."""
+
+
 @dataclass(frozen=True, eq=False)
 class Normal:
     """Information about P numbers of cameras and K knots of D numbers, and the downhill gradient.
@@ -116,6 +120,7 @@ def _eliminate_band(normal: Normal, right: np.ndarray):
     factor = _band_cholesky(normal)
     count, size, wide = right.shape
     half, _ = lapack.dtbtrs(factor, right.reshape(count * size, wide), uplo="L")
+    half[np.abs(half) < NEGLIGIBLE] = 0.0
 
     def finish(rest: np.ndarray) -> np.ndarray:
         solution, _ = lapack.dtbtrs(factor, rest.reshape(-1, 1), uplo="L", trans="T")

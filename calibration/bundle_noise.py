@@ -66,7 +66,11 @@ def learn_jitter(problem: Problem, state: State, at: Linearised) -> float:
     """The deviation of the views' times that explains them best, by the same rule."""
     assert problem.jitter_s is not None
     squares = sum(float((c.late_s**2).sum()) for c in state.cameras if c.late_s is not None)
-    known = sum(float((1 - problem.jitter_s**-2 / it.information).sum()) for it in at.lateness if it is not None)
+    known = sum(
+        float((1 - problem.jitter_s**-2 / it.information)[~views.timed].sum())
+        for it, views in zip(at.lateness, problem.views, strict=True)
+        if it is not None
+    )
     return float(np.clip(np.sqrt(squares / max(known, 1.0)), LEAST_JITTER_S, MOST_JITTER_S))
 
 

@@ -48,12 +48,14 @@ def place_moving(knots: Knots, row: Int[np.ndarray, "V"], time_s: Float[np.ndarr
     first, second, weights, rates = _hermite(knots, row, time_s)
     whole, late_a, late_b = (weights[:, i, None] for i in range(3))
     turn = logs(knots.R[second] @ np.swapaxes(knots.R[first], 1, 2))
-    xi = whole * turn + late_a * knots.spin[first] + late_b * knots.spin[second]
+    inverse = inverse_left_jacobians(turn)
+    at_end = (inverse @ knots.spin[second][:, :, None])[:, :, 0]  # the slope of the rotation vector at its end
+    xi = whole * turn + late_a * knots.spin[first] + late_b * at_end
     shift = knots.t[second] - knots.t[first]
     bend = left_jacobians(xi)
     turned = rotvecs_to_matrices(xi)
     pace = [rates[:, i, None] for i in range(3)]
-    spin = pace[0] * turn + pace[1] * knots.spin[first] + pace[2] * knots.spin[second]
+    spin = pace[0] * turn + pace[1] * knots.spin[first] + pace[2] * at_end
     velocity = pace[0] * shift + pace[1] * knots.velocity[first] + pace[2] * knots.velocity[second]
     return Placed(
         turned @ knots.R[first],
@@ -61,7 +63,7 @@ def place_moving(knots: Knots, row: Int[np.ndarray, "V"], time_s: Float[np.ndarr
         np.concatenate([(bend @ spin[:, :, None])[:, :, 0], velocity], axis=1),
         first,
         second,
-        _by_knots(weights, bend, turned, inverse_left_jacobians(turn)),
+        _by_knots(weights, bend, turned, inverse),
         _rates_by_knots(rates),
     )
 
@@ -87,14 +89,15 @@ def _hermite(
 
 
 def _by_knots(weights: np.ndarray, bend: np.ndarray, turned: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-    """With xi = w log(R2 R1^T) + a spin1 + b spin2 and R = exp(xi) R1, a turn by d1 of the first knot turns R by
-    exp(xi) d1 - w J(xi) J^-T(log) d1, one of the second by w J(xi) J^-1(log) d2 (J: the left Jacobian of SO(3))."""
+    """With l = log(R2 R1^T), xi = w l + a spin1 + b J^-1(l) spin2 and R = exp(xi) R1 (J: the left Jacobian of SO(3)), a
+    turn by d1 of the first knot turns R by exp(xi) d1 - w J(xi) J^-T(l) d1, one of the second by w J(xi) J^-1(l) d2.
+    How J^-1(l) in the last term changes is left out: half of b spin x d, under a hundredth of the rest."""
     out = np.zeros((len(weights), 6, 24))
     whole, late_a, late_b = (weights[:, i, None, None] for i in range(3))
     out[:, :3, 0:3] = turned - whole * (bend @ np.swapaxes(inverse, 1, 2))
     out[:, :3, 6:9] = late_a * bend
     out[:, :3, 12:15] = whole * (bend @ inverse)
-    out[:, :3, 18:21] = late_b * bend
+    out[:, :3, 18:21] = late_b * (bend @ inverse)
     for i in range(3):
         out[:, 3 + i, 3 + i] = 1 - weights[:, 0]
         out[:, 3 + i, 9 + i] = weights[:, 1]

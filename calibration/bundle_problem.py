@@ -107,7 +107,7 @@ def linearise(problem: Problem, state: State) -> Linearised:
             predicted = _predict(it, camera, placed, columns)
             residual[it.rows[predicted.valid]] = np.moveaxis(predicted.residual, 1, 2)[predicted.valid]
             blocks = _blocks(sums, it, predicted, kernel=problem.kernel, columns=columns)
-            late = None if problem.jitter_s is None else _eliminate_late(blocks, placed, camera, problem.jitter_s)
+            late = None if problem.jitter_s is None else _eliminate_late(blocks, placed, it.timed, lateness=(camera.late_s, problem.jitter_s))
             lateness.append(late)
             _add_camera(sums, blocks, placed)
             if late is not None:
@@ -176,13 +176,17 @@ class _Blocks:
     columns: np.ndarray
 
 
-def _eliminate_late(blocks: _Blocks, placed: Placed, camera: CameraState, jitter_s: float) -> Lateness:
-    """Takes the time of each view out of its blocks (one number: a rank-one Schur complement)."""
-    assert camera.late_s is not None
+def _eliminate_late(
+    blocks: _Blocks, placed: Placed, timed: np.ndarray, *, lateness: tuple[np.ndarray | None, float]
+) -> Lateness:
+    """Takes the time of each view out of its blocks (one number: a rank-one Schur complement). lateness: so far, and
+    its deviation."""
+    late_s, jitter_s = lateness
+    assert late_s is not None
     n = len(blocks.columns)
     own = blocks.information[:, -1, -1] + jitter_s**-2
-    pull = blocks.gradient[:, -1] - camera.late_s / jitter_s**2
-    across = blocks.information[:, -1, :-1]
+    pull = np.where(timed, 0.0, blocks.gradient[:, -1] - late_s / jitter_s**2)
+    across = np.where(timed[:, None], 0.0, blocks.information[:, -1, :-1])
     late = Lateness(own, pull, across[:, :n].copy(), across[:, n:].copy(), blocks.columns, placed)
     blocks.gradient = blocks.gradient[:, :-1] - across * (pull / own)[:, None]
     blocks.information = blocks.information[:, :-1, :-1] - across[:, :, None] * (across / own[:, None])[:, None]

@@ -39,7 +39,7 @@ class BundleConfig:
     refine_intrinsics: Literal["auto"] | bool = "auto"
     continuous: Literal["auto"] | bool = "auto"
     time_offsets: Literal["auto"] | bool = "auto"
-    line_time: bool = False
+    line_time: Literal["auto"] | bool = "auto"
     time_jitter: bool = True
     back_offset: Literal["auto"] | bool = "auto"
     cameras_fixed: bool = False

@@ -12,8 +12,8 @@ from calibration.bundle_state import State
 
 FIRST_DAMPING = 1e-4
 LARGEST_DAMPING = 1e8
-SETTLED = 1e-3
-"""In squared deviations: a step that is expected to gain less moves no number by a thirtieth of its deviation."""
+SETTLED = 1e-2
+"""In squared deviations: a step that is expected to gain less moves no number by a tenth of its deviation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +29,9 @@ class Descent:
 def descend(
     problem: Problem, state: State, *, max_iterations: int, enough: float = 0.0, at: Linearised | None = None
 ) -> Descent:
-    """Steps until nothing is gained; `enough` ends earlier, when a step gains less than that share of the cost."""
+    """Steps until nothing is gained; `enough` ends earlier, when two steps running gain less than that share of the cost."""
     at = linearise(problem, state) if at is None else at
-    damping, patience = FIRST_DAMPING, 2.0
+    damping, patience, small = FIRST_DAMPING, 2.0, 0
     for iteration in range(max_iterations):
         gauge = scaled_gauge(problem, state, at)
         solved = solve(at.normal.damped(damping), gauge)
@@ -47,8 +47,9 @@ def descend(
             state, at, patience = trial, there, 2.0
             ratio = gained / promised
             damping = max(damping * max(0.1, 1 - (2 * ratio - 1) ** 3), 1e-12)
-            if gained < enough * at.cost:
-                return Descent(state, at, iteration + 1, False)
+            small = small + 1 if gained < enough * at.cost else 0
+            if small == 2:
+                return Descent(state, at, iteration + 1, True)
         else:
             damping, patience = damping * patience, patience * 4
         if damping > LARGEST_DAMPING:

@@ -24,13 +24,15 @@ class CameraViews:
     """V views of one camera in slots of S corners. points: (V, 3, S) m from the middle of the board; seen: (V, 2, S)
     px; rows: index of the corner in the observations, where `filled`; down: rows below the picture's middle, px;
     row: the moment of the view among those of the motion; time_s: when it was taken, as was reported; back: whether it
-    shows the back of the board.
+    shows the back of the board; timed: whether it is the first
+    of its moment, whose time is believed: were all free, the whole moment could be shifted along the motion.
     """
 
     views: Int[np.ndarray, "V"]
     row: Int[np.ndarray, "V"]
     time_s: Float[np.ndarray, "V"]
     back: Bool[np.ndarray, "V"]
+    timed: Bool[np.ndarray, "V"]
     points: Float[np.ndarray, "V 3 S"]
     seen: Float[np.ndarray, "V 2 S"]
     filled: Bool[np.ndarray, "V S"]
@@ -53,6 +55,7 @@ def lay_out(
     slot = np.empty(observations.n_corners, dtype=int)
     slot[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     points = observations.points - observations.points.mean(axis=0)
+    first = _first_of_moments(row)
     out = []
     for index, camera in enumerate(rig):
         views = np.flatnonzero((observations.view_camera == index) & (row >= 0) & (counts > 0))
@@ -70,6 +73,7 @@ def lay_out(
                 row[views],
                 observations.view_time_s[views],
                 back[views],
+                first[views],
                 np.ascontiguousarray(np.moveaxis(points[observations.corner[rows]], 2, 1)),
                 np.ascontiguousarray(np.moveaxis(observations.xy[rows], 2, 1)),
                 filled,
@@ -80,6 +84,14 @@ def lay_out(
             )
         )
     return tuple(out)
+
+
+def _first_of_moments(row: Int[np.ndarray, "V"]) -> Bool[np.ndarray, "V"]:
+    """The first view of every moment in the order of the table; -1 is none."""
+    used = np.flatnonzero(row >= 0)
+    first = np.zeros(len(row), dtype=bool)
+    first[used[np.unique(row[used], return_index=True)[1]]] = True
+    return first
 
 
 @dataclass(frozen=True, eq=False)
