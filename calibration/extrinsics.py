@@ -12,13 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from calibration.board_motion import BoardMotion
-from calibration.board_pose import ViewPoses, poses_from_rays
-from calibration.board_pose_rays import CornerRays, corner_rays
 from calibration.camera import Camera, Intrinsics, Rig
 from calibration.camera_graph import GraphSolution, components, solve_graph
 from calibration.errors import CalibrationError
 from calibration.extrinsics_boards import place_boards
-from calibration.extrinsics_pairs import PairPose, ViewTable, pair_poses
+from calibration.extrinsics_pairs import PairPose, pair_poses
+from calibration.extrinsics_views import PosedViews
 from calibration.observations import BoardObservations
 
 
@@ -72,46 +71,37 @@ def initial_rig(
     Raises `DisconnectedCamerasError` when the views do not tie all cameras together.
     """
     config = config or ExtrinsicsConfig()
-    rays = corner_rays(observations, intrinsics)
-    poses = poses_from_rays(rays)
-    table = ViewTable.of(observations, poses)
-    if not len(table.moment) or not (table.view >= 0).any():
+    views = PosedViews.of(observations, intrinsics)
+    if not views.there.any():
         raise CalibrationError(
             "no camera saw enough of the board for a pose",
             remedy=f"Hold it where {', '.join(observations.cameras)} see all of it, large in the picture.",
         )
-    pairs = [p for p in pair_poses(observations, poses, table) if p.n_moments >= config.min_moments]
+    pairs = [p for p in pair_poses(views) if p.n_moments >= config.min_moments]
     groups = components(len(observations.cameras), pairs)
     if len(groups) > 1:
-        raise _disconnected(observations, table, groups)
+        raise _disconnected(views, groups)
     solution = solve_graph(groups[0], pairs)
     names = observations.cameras
     rig = Rig(tuple(Camera(names[i], intrinsics[names[i]], solution.poses[i]) for i in groups[0]))
-    motion = place_boards(observations, rig, poses, table, rays)
-    return rig, motion, _report(observations, poses, table, rays, pairs, solution, config)
+    return rig, place_boards(views, rig), _report(views, pairs, solution, config)
 
 
 def _report(
-    observations: BoardObservations,
-    poses: ViewPoses,
-    table: ViewTable,
-    rays: CornerRays,
-    pairs: Sequence[PairPose],
-    solution: GraphSolution,
-    config: ExtrinsicsConfig,
+    views: PosedViews, pairs: Sequence[PairPose], solution: GraphSolution, config: ExtrinsicsConfig
 ) -> ExtrinsicsReport:
-    names = observations.cameras
+    names = views.observations.cameras
     edges = []
     for i, pair in enumerate(pairs):
-        first, second = table.view[[pair.first, pair.second]]
-        both = (first >= 0) & (second >= 0)
+        both = views.there[pair.first] & views.there[pair.second]
+        first, second = views.view[pair.first, both], views.view[pair.second, both]
         edges.append(
             CameraEdge(
                 (names[pair.first], names[pair.second]),
                 pair.n_moments,
                 pair.n_agreeing,
-                _common_corners(observations, first[both], second[both]),
-                _transfer_rms(rays, poses, pair, first[both], second[both]),
+                _common_corners(views.observations, first, second),
+                _transfer_rms(views, pair, first, second),
                 i in solution.used,
                 i in solution.tree,
                 float(solution.turn[i]),
@@ -119,7 +109,7 @@ def _report(
                 _reason(solution, i),
             )
         )
-    n_views = {name: int((table.view[i] >= 0).sum()) for i, name in enumerate(names)}
+    n_views = {name: int(views.there[i].sum()) for i, name in enumerate(names)}
     return ExtrinsicsReport(tuple(edges), (tuple(names),), n_views, tuple(_sentences(edges, config)))
 
 
@@ -151,29 +141,23 @@ def _common_corners(observations: BoardObservations, first: Int[np.ndarray, "M"]
 
 
 def _transfer_rms(
-    rays: CornerRays,
-    poses: ViewPoses,
-    pair: PairPose,
-    first: Int[np.ndarray, "M"],
-    second: Int[np.ndarray, "M"],
+    views: PosedViews, pair: PairPose, first: Int[np.ndarray, "M"], second: Int[np.ndarray, "M"]
 ) -> float:
     """Median over the moments of the rms (px) in the second camera, of the better of the first one's solutions."""
-    seen = rays.of(second)
+    seen, poses = views.rays.of(second), views.poses
     square = []
     for R, t in ((poses.R, poses.t), (poses.R_second, poses.t_second)):
         there = np.isfinite(t[first, 0])
         R_first = np.where(there[:, None, None], R[first], np.eye(3))
-        center = pair.pose.apply(np.where(there[:, None], t[first], 0.0) + R_first @ rays.middle)
+        center = pair.pose.apply(np.where(there[:, None], t[first], 0.0) + R_first @ views.middle)
         residual = (seen.residual_px(pair.pose.R @ R_first, center) ** 2).sum(axis=(-2, -1)) / seen.mask.sum(axis=1)
         square.append(np.where(there, residual, np.inf))
     return float(np.sqrt(np.median(np.minimum(*square))))
 
 
-def _disconnected(
-    observations: BoardObservations, table: ViewTable, groups: Sequence[tuple[int, ...]]
-) -> DisconnectedCamerasError:
+def _disconnected(views: PosedViews, groups: Sequence[tuple[int, ...]]) -> DisconnectedCamerasError:
     """The largest group counts as the rig, the others have to be tied to it."""
-    count = (table.view >= 0).sum(axis=1)
+    observations, count = views.observations, views.there.sum(axis=1)
     groups = sorted(groups, key=lambda group: (-len(group), -count[list(group)].sum(), group))
     main = groups[0]
     main_names = _listed(observations, main, "or")
@@ -188,7 +172,7 @@ def _disconnected(
         facts.append(
             f"{_cameras(observations, group)} saw the board in {pictures} pictures, but never when {main_names} did"
         )
-        near = _nearest_in_time(observations, table, group, main)
+        near = _nearest_in_time(views, group, main)
         remedies.append(f"Hold it so that {_listed(observations, group, 'or')} sees it at the same moment as {near}")
     return DisconnectedCamerasError(
         f"not all cameras are tied together by common views of the board: {'; '.join(facts)}",
@@ -210,20 +194,18 @@ def _enough(observations: BoardObservations, cameras: Sequence[int]) -> str:
     return f"enough of the board for a pose (parts of it in {parts} pictures)" if parts else "the board (0 pictures)"
 
 
-def _nearest_in_time(
-    observations: BoardObservations, table: ViewTable, group: Sequence[int], others: Sequence[int]
-) -> str:
+def _nearest_in_time(views: PosedViews, group: Sequence[int], others: Sequence[int]) -> str:
     """The other camera that saw the board soonest before or after a camera of the group did: likely its neighbour."""
     apart = {
-        other: float(np.abs(_times(observations, table, group)[:, None] - times).min())
+        other: float(np.abs(_times(views, group)[:, None] - times).min())
         for other in others
-        if len(times := _times(observations, table, [other]))
+        if len(times := _times(views, [other]))
     }
     nearest = min(apart, key=lambda i: (apart[i], i))
     how = f"which saw it {apart[nearest]:.1f} s apart" + ("; any of the others will do" if len(apart) > 1 else "")
-    return f"{observations.cameras[nearest]} ({how})"
+    return f"{views.observations.cameras[nearest]} ({how})"
 
 
-def _times(observations: BoardObservations, table: ViewTable, cameras: Sequence[int]) -> Float[np.ndarray, "n"]:
-    view = table.view[list(cameras)]
-    return observations.view_time_s[view[view >= 0]]
+def _times(views: PosedViews, cameras: Sequence[int]) -> Float[np.ndarray, "n"]:
+    view = views.view[list(cameras)]
+    return views.observations.view_time_s[view[view >= 0]]

@@ -9,8 +9,8 @@ from calibration.board_motion import BoardMotion, rotvecs_to_matrices
 from calibration.board_pose import ViewPoses
 from calibration.board_pose_rays import CornerRays, pose_normals
 from calibration.camera import Rig
-from calibration.extrinsics_pairs import NOISE_PX, VOTE_ANGLE, ViewTable, board_outline
-from calibration.observations import BoardObservations
+from calibration.extrinsics_pairs import NOISE_PX, VOTE_ANGLE, board_outline
+from calibration.extrinsics_views import PosedViews
 
 AT_ONCE = 200
 """Moments voted on together, to bound the memory."""
@@ -18,61 +18,56 @@ AT_ONCE = 200
 REFINEMENT_STEPS = 8
 
 
-def place_boards(
-    observations: BoardObservations, rig: Rig, poses: ViewPoses, table: ViewTable, rays: CornerRays
-) -> BoardMotion:
+def place_boards(views: PosedViews, rig: Rig) -> BoardMotion:
     """World poses of the board at every moment at which a camera of the rig has a pose of it; velocities are zero.
 
     Each view proposes both its solutions; the one stands that appears where all views of the moment saw the board, and
     is refined on all their corners (Cauchy weights).
     """
-    cameras = np.array([observations.index(name) for name in rig.names])
-    known = (table.view[cameras] >= 0).any(axis=0)
-    view = table.view[cameras][:, known]
-    R, center = _elected(observations, rig, poses, view)
-    R, center = _refined(rig, rays, view, R, center)
+    cameras = np.array([views.observations.index(name) for name in rig.names])
+    known = views.there[cameras].any(axis=0)
+    view = views.view[cameras][:, known]
+    R, center = _elected(views, rig, view)
+    R, center = _refined(rig, views.rays, view, R, center)
     seen = view >= 0
-    time_s = np.where(seen, observations.view_time_s[view], 0.0).sum(axis=0) / seen.sum(axis=0)
-    t = center - R @ rays.middle
+    time_s = np.where(seen, views.observations.view_time_s[view], 0.0).sum(axis=0) / seen.sum(axis=0)
+    t = center - R @ views.middle
     zero = np.zeros_like(t)
-    return BoardMotion(table.moment[known], time_s, R, t, zero, zero.copy())
+    return BoardMotion(views.moment[known], time_s, R, t, zero, zero.copy())
 
 
 def _elected(
-    observations: BoardObservations, rig: Rig, poses: ViewPoses, view: Int[np.ndarray, "C M"]
+    views: PosedViews, rig: Rig, view: Int[np.ndarray, "C M"]
 ) -> tuple[Float[np.ndarray, "M 3 3"], Float[np.ndarray, "M 3"]]:
-    outline, middle = board_outline(observations.points), observations.points.mean(axis=0)
+    outline = board_outline(views.observations.points)
     parts = [
-        _elected_part(rig, poses, view[:, start : start + AT_ONCE], outline, middle)
+        _elected_part(views, rig, view[:, start : start + AT_ONCE], outline)
         for start in range(0, view.shape[1], AT_ONCE)
     ]
     return np.concatenate([R for R, _ in parts]), np.concatenate([center for _, center in parts])
 
 
 def _elected_part(
-    rig: Rig,
-    poses: ViewPoses,
-    view: Int[np.ndarray, "C M"],
-    outline: Float[np.ndarray, "5 3"],
-    middle: Float[np.ndarray, "3"],
+    views: PosedViews, rig: Rig, view: Int[np.ndarray, "C M"], outline: Float[np.ndarray, "5 3"]
 ) -> tuple[Float[np.ndarray, "M 3 3"], Float[np.ndarray, "M 3"]]:
-    R, center, exists = _proposals(rig, poses, view, middle)
-    square = _angles_squared(rig, poses, view, R, center, outline, middle)
+    R, center, exists = _proposals(views, rig, view)
+    placed = center[:, :, None] + outline @ np.swapaxes(R, -1, -2)
+    square = _angles_squared(rig, placed, _seen_outlines(views, view, outline))
     cost = np.minimum(square / VOTE_ANGLE**2, 1.0).sum(axis=1)
     # Where views are silent or of two minds, the pose that fits its own picture best wins.
-    cost = np.where(exists, cost + 1e-3 * _own_rms(poses, view), np.inf)
+    cost = np.where(exists, cost + 1e-3 * _own_rms(views.poses, view), np.inf)
     best = cost.argmin(axis=0)
     moments = np.arange(view.shape[1])
     return R[best, moments], center[best, moments]
 
 
 def _proposals(
-    rig: Rig, poses: ViewPoses, view: Int[np.ndarray, "C M"], middle: Float[np.ndarray, "3"]
+    views: PosedViews, rig: Rig, view: Int[np.ndarray, "C M"]
 ) -> tuple[Float[np.ndarray, "H M 3 3"], Float[np.ndarray, "H M 3"], Bool[np.ndarray, "H M"]]:
     """World poses (turn, and place of the middle) from both solutions of every camera."""
-    turn, center = _camera_arrays(rig)
+    (turn, center), poses = _camera_arrays(rig), views.poses
     R_cam = np.stack([poses.R[view], poses.R_second[view]], axis=1)
-    center_cam = np.stack([poses.t[view], poses.t_second[view]], axis=1) + R_cam @ middle
+    center_cam = np.stack([poses.t[view], poses.t_second[view]], axis=1) + R_cam @ views.middle
     exists = (view >= 0)[:, None] & np.isfinite(center_cam[..., 0])
     world_from_cam = np.swapaxes(turn, -1, -2)[:, None, None]
     R = np.where(exists[..., None, None], world_from_cam @ R_cam, np.eye(3))
@@ -91,27 +86,28 @@ def _camera_arrays(rig: Rig) -> tuple[Float[np.ndarray, "C 3 3"], Float[np.ndarr
     return np.stack([camera.cam_from_world.R for camera in rig]), rig.centers
 
 
-def _angles_squared(
-    rig: Rig,
-    poses: ViewPoses,
-    view: Int[np.ndarray, "C M"],
-    R: Float[np.ndarray, "H M 3 3"],
-    center: Float[np.ndarray, "H M 3"],
-    outline: Float[np.ndarray, "5 3"],
-    middle: Float[np.ndarray, "3"],
-) -> Float[np.ndarray, "H C M"]:
-    """Mean squared angle (rad²) between where a proposal puts the outline and where each camera saw it; 0 for views
-    that are not there."""
-    turn, origin = _camera_arrays(rig)
-    placed = center[:, :, None] + outline @ np.swapaxes(R, -1, -2)
-    seen = (poses.t[view] + poses.R[view] @ middle)[:, :, None] + outline @ np.swapaxes(poses.R[view], -1, -2)
+def _seen_outlines(
+    views: PosedViews, view: Int[np.ndarray, "C M"], outline: Float[np.ndarray, "5 3"]
+) -> Float[np.ndarray, "C M 5 3"]:
+    """Directions (unit, camera axes) in which cameras saw the board's outline; NaN for views that are not there."""
+    R = views.poses.R[view]
+    seen = (views.poses.t[view] + R @ views.middle)[:, :, None] + outline @ np.swapaxes(R, -1, -2)
     seen = seen / np.linalg.norm(seen, axis=-1, keepdims=True)
-    square = np.zeros((len(R), *view.shape))
-    for camera in range(len(view)):
+    return np.where((view >= 0)[..., None, None], seen, np.nan)
+
+
+def _angles_squared(
+    rig: Rig, placed: Float[np.ndarray, "H M 5 3"], seen: Float[np.ndarray, "C M 5 3"]
+) -> Float[np.ndarray, "H C M"]:
+    """Mean squared angle (rad²) between where proposals put the outline (world, m) and where each camera saw it; 0 for
+    views that are not there."""
+    turn, origin = _camera_arrays(rig)
+    square = np.zeros((len(placed), *seen.shape[:2]))
+    for camera in range(len(rig)):
         expected = (placed - origin[camera]) @ turn[camera].T
         expected /= np.linalg.norm(expected, axis=-1, keepdims=True) + 1e-300
         square[:, camera] = ((expected - seen[camera]) ** 2).sum(axis=-1).mean(axis=-1)
-    return np.where((view >= 0) & np.isfinite(seen[..., 0, 0]), square, 0.0)
+    return np.nan_to_num(square, nan=0.0)
 
 
 def _refined(

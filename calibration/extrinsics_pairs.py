@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from calibration.board_motion import rotvecs_to_matrices
 from calibration.board_pose import ViewPoses
-from calibration.observations import BoardObservations
+from calibration.extrinsics_views import PosedViews
 from calibration.transforms import RigidTransform
 
 MAX_PROPOSALS = 48
@@ -47,30 +47,12 @@ CHI2_6_99 = 16.81
 
 
 @dataclass(frozen=True, eq=False)
-class ViewTable:
-    """Views by camera and moment. moment: (M,) increasing. view: (C, M), -1 where the camera has no pose then."""
-
-    moment: Int[np.ndarray, "M"]
-    view: Int[np.ndarray, "C M"]
-
-    @staticmethod
-    def of(observations: BoardObservations, poses: ViewPoses) -> ViewTable:
-        """Of several views of one camera and moment, the one with most corners stands."""
-        moment, at = np.unique(observations.view_moment, return_inverse=True)
-        view = np.full((len(observations.cameras), len(moment)), -1)
-        order = np.argsort(observations.corners_per_view, kind="stable")
-        order = order[poses.known[order]]
-        view[observations.view_camera[order], at[order]] = order
-        return ViewTable(moment, view)
-
-
-@dataclass(frozen=True, eq=False)
 class PairPose:
     """`second_from_first` of two cameras (indices), as their common moments tell it.
 
     covariance: (6, 6) of a small turn (rad) and shift (m) in the axes of the second camera, about `middle` (3,) m, the
     mean place of the board before it. places: (M, 3) m, of the board before the first camera, moments that agree only.
-    n_moments: moments with a pose in both, n_agreeing: those that agree. moments: columns of the view table.
+    n_moments: moments with a pose in both, n_agreeing: those that agree.
     """
 
     first: int
@@ -119,16 +101,16 @@ class _Shared:
         )
 
 
-def pair_poses(observations: BoardObservations, poses: ViewPoses, table: ViewTable) -> list[PairPose]:
+def pair_poses(views: PosedViews) -> list[PairPose]:
     """Every pair of cameras that share a moment, in the order of their indices."""
-    covariance = _view_covariances(poses)
-    outline = board_outline(observations.points)
+    covariance = _view_covariances(views.poses)
+    outline = board_outline(views.observations.points)
     found = []
-    for first in range(len(observations.cameras)):
-        for second in range(first + 1, len(observations.cameras)):
-            both = np.flatnonzero((table.view[first] >= 0) & (table.view[second] >= 0))
+    for first in range(len(views.view)):
+        for second in range(first + 1, len(views.view)):
+            both = np.flatnonzero(views.there[first] & views.there[second])
             if len(both):
-                shared = _shared(observations, poses, covariance, table.view[[first, second]][:, both])
+                shared = _shared(views, covariance, views.view[[first, second]][:, both])
                 found.append(_pair_pose(first, second, shared, outline))
     return found
 
@@ -145,21 +127,16 @@ def _view_covariances(poses: ViewPoses) -> Float[np.ndarray, "V 6 6"]:
     return np.linalg.inv(information + 1e-6 * np.eye(6)) * noise[:, None, None] ** 2
 
 
-def _shared(
-    observations: BoardObservations,
-    poses: ViewPoses,
-    covariance: Float[np.ndarray, "V 6 6"],
-    views: Int[np.ndarray, "2 M"],
-) -> _Shared:
-    middle = observations.points.mean(axis=0)
-    R = np.stack([poses.R[views], poses.R_second[views]], axis=2)
-    center = np.stack([poses.t[views], poses.t_second[views]], axis=2) + R @ middle
+def _shared(views: PosedViews, covariance: Float[np.ndarray, "V 6 6"], rows: Int[np.ndarray, "2 M"]) -> _Shared:
+    poses = views.poses
+    R = np.stack([poses.R[rows], poses.R_second[rows]], axis=2)
+    center = np.stack([poses.t[rows], poses.t_second[rows]], axis=2) + R @ views.middle
     exists = np.isfinite(center[..., 0])
-    times = observations.view_time_s[views]
+    times = views.observations.view_time_s[rows]
     R = np.where(exists[..., None, None], R, np.eye(3))
     center = np.where(exists[..., None], center, 0.0)
-    rms = np.stack([poses.rms_px[views], poses.rms_second_px[views]], axis=2)
-    return _Shared(R, center, covariance[views], exists, rms, np.abs(times[1] - times[0]))
+    rms = np.stack([poses.rms_px[rows], poses.rms_second_px[rows]], axis=2)
+    return _Shared(R, center, covariance[rows], exists, rms, np.abs(times[1] - times[0]))
 
 
 def _pair_pose(first: int, second: int, shared: _Shared, outline: Float[np.ndarray, "5 3"]) -> PairPose:

@@ -15,12 +15,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from calibration.board_motion import BoardMotion
-from calibration.board_pose import ViewPoses, poses_from_rays
-from calibration.board_pose_rays import CornerRays, corner_rays
 from calibration.camera import Camera, Rig
 from calibration.errors import CalibrationError
 from calibration.extrinsics_boards import moment_covariances, place_boards
-from calibration.extrinsics_pairs import ViewTable, board_outline
+from calibration.extrinsics_pairs import board_outline
+from calibration.extrinsics_views import PosedViews
 from calibration.observations import BoardObservations
 from calibration.transforms import RigidTransform, nearest_rotation
 
@@ -118,21 +117,19 @@ def from_floor_board(
         )
     seen = _of_moments(observations.of_cameras(names), moments)
     known = rig.subset(names)
-    rays = corner_rays(seen, {camera.name: camera.intrinsics for camera in known})
-    poses = poses_from_rays(rays)
-    table = ViewTable.of(seen, poses)
-    if not (table.view >= 0).any():
+    views = PosedViews.of(seen, {camera.name: camera.intrinsics for camera in known})
+    if not views.there.any():
         raise CalibrationError(
             "no camera saw enough of the board on the floor for its pose",
             remedy="Lay it flat where a camera sees all of it, large in the picture, and record a second of it.",
         )
-    motion = place_boards(seen, known, poses, table, rays)
+    motion = place_boards(views, known)
     lying = _lying_longest(motion, seen.points)
-    tilt = _tilt_std(known, rays, table, motion, lying)
-    sentences = _floor_sentences(seen, poses, table, lying, tilt)
-    how = f"from the board on the floor ({int(lying.sum())} moments, {', '.join(_seen_by(seen, table, lying))})"
-    board = _mean_pose(motion, lying)
-    return _on_the_floor(rig, board, seen.points, config or FloorConfig(), how, sentences, tilt)
+    tilt = _tilt_std(views, known, motion, lying)
+    sentences = _floor_sentences(views, lying, tilt)
+    how = f"from the board on the floor ({int(lying.sum())} moments, {', '.join(_seen_by(views, lying))})"
+    pose, doubts = _on_the_floor(rig, _mean_pose(motion, lying), seen.points, config or FloorConfig())
+    return WorldFrame(pose, 1.0, how, sentences + doubts, tilt)
 
 
 def from_moment(
@@ -154,8 +151,8 @@ def from_moment(
             f"the board has no pose at moment {moment}", remedy=f"Take one at which it was seen ({there})."
         )
     board = RigidTransform(motion.R[row[0]], motion.t[row[0]])
-    how = f"from the board on the floor at moment {moment}"
-    return _on_the_floor(rig, board, points, config or FloorConfig(), how, (), float("nan"))
+    pose, doubts = _on_the_floor(rig, board, points, config or FloorConfig())
+    return WorldFrame(pose, 1.0, f"from the board on the floor at moment {moment}", doubts)
 
 
 def from_known_distance(points: Float[np.ndarray, "T 2 3"], distance_m: float | int) -> WorldFrame:
@@ -206,26 +203,24 @@ def _mean_pose(motion: BoardMotion, rows: Bool[np.ndarray, "M"]) -> RigidTransfo
     return RigidTransform(nearest_rotation(motion.R[rows].sum(axis=0)), np.median(motion.t[rows], axis=0))
 
 
-def _tilt_std(rig: Rig, rays: CornerRays, table: ViewTable, motion: BoardMotion, rows: Bool[np.ndarray, "M"]) -> float:
+def _tilt_std(views: PosedViews, rig: Rig, motion: BoardMotion, rows: Bool[np.ndarray, "M"]) -> float:
     """Of the board's normal at one moment, in its worse direction: views of a still board repeat their errors."""
-    view = table.view[:, np.isin(table.moment, motion.moment[rows])]
-    turn = moment_covariances(rig, rays, view, motion.R[rows], motion.t[rows] + motion.R[rows] @ rays.middle)[:, :3, :3]
+    view = views.view[:, np.isin(views.moment, motion.moment[rows])]
+    center = motion.t[rows] + motion.R[rows] @ views.middle
+    turn = moment_covariances(rig, views.rays, view, motion.R[rows], center)[:, :3, :3]
     in_board = np.swapaxes(motion.R[rows], -1, -2) @ turn @ motion.R[rows]
     worst = np.linalg.eigvalsh(in_board[:, :2, :2])[:, -1]
     return float(np.sqrt(np.median(worst)))
 
 
-def _seen_by(observations: BoardObservations, table: ViewTable, rows: Bool[np.ndarray, "M"]) -> list[str]:
-    moments = (table.view >= 0).any(axis=0)
-    there = np.flatnonzero((table.view[:, moments][:, rows] >= 0).any(axis=1))
-    return [observations.cameras[i] for i in there]
+def _seen_by(views: PosedViews, rows: Bool[np.ndarray, "M"]) -> list[str]:
+    there = views.there[:, views.there.any(axis=0)][:, rows]
+    return [views.observations.cameras[i] for i in np.flatnonzero(there.any(axis=1))]
 
 
-def _floor_sentences(
-    observations: BoardObservations, poses: ViewPoses, table: ViewTable, lying: Bool[np.ndarray, "M"], tilt: float
-) -> tuple[str, ...]:
+def _floor_sentences(views: PosedViews, lying: Bool[np.ndarray, "M"], tilt: float) -> tuple[str, ...]:
     said = []
-    names = _seen_by(observations, table, lying)
+    names = _seen_by(views, lying)
     if not lying.all():
         said.append(
             f"The board on the floor did not lie still: of {len(lying)} moments {int(lying.sum())} were used, where it "
@@ -235,8 +230,8 @@ def _floor_sentences(
     if tilt > DOUBTFUL_TILT:
         level += ": lay the board where more cameras see it, and larger"
     said.append(level + ".")
-    views = table.view[:, (table.view >= 0).any(axis=0)][:, lying]
-    ambiguous = np.median(poses.ambiguity[views[views >= 0]]) > TOSS_UP
+    view = views.view[:, views.there.any(axis=0)][:, lying]
+    ambiguous = np.median(views.poses.ambiguity[view[view >= 0]]) > TOSS_UP
     if len(names) == 1 and ambiguous:
         said.append(
             f"Only {names[0]} saw the board on the floor, and so small that its picture can be read as two tilts: look "
@@ -246,37 +241,25 @@ def _floor_sentences(
 
 
 def _on_the_floor(
-    rig: Rig,
-    board: RigidTransform,
-    points: Float[np.ndarray, "K 3"],
-    config: FloorConfig,
-    how: str,
-    sentences: tuple[str, ...],
-    tilt_std: float,
-) -> WorldFrame:
-    """board: rig_from_board. Up is the side of the board on which the cameras are."""
+    rig: Rig, board: RigidTransform, points: Float[np.ndarray, "K 3"], config: FloorConfig
+) -> tuple[RigidTransform, tuple[str, ...]]:
+    """world_from_rig of a board (rig_from_board) that lies on the floor, and doubts. Up is the side of the board on
+    which the cameras are."""
     if not (np.isfinite(config.thickness_m) and config.thickness_m >= 0):
         raise CalibrationError(f"a board of {config.thickness_m:g} m thickness is none", where="thickness")
-    middle = board.apply(points.mean(axis=0))
-    normal = board.R[:, 2]
-    side = np.sign((rig.centers - middle) @ normal)
-    up = normal if side.sum() > 0 else -normal
+    middle, normal = board.apply(points.mean(axis=0)), board.R[:, 2]
+    up = normal if np.sign((rig.centers - middle) @ normal).sum() > 0 else -normal
     floor = middle - config.thickness_m * up
-    if (np.sign((rig.centers - floor) @ up) < 0).any():
-        below = [c.name for c in rig if (c.center - floor) @ up < 0]
-        sentences = (
-            *sentences,
-            f"{_listed(below)} below the floor that the board gives: was it really lying on the floor?",
-        )
+    below = [camera.name for camera in rig if (camera.center - floor) @ up < 0]
+    doubt = f"{_listed(below)} below the floor that the board gives: was it really lying on the floor?" if below else ""
     origin = {"corner": board.t, "middle": middle, "cameras": rig.centers.mean(axis=0)}[config.origin]
     origin = origin + up * float((floor - origin) @ up)
     ahead = board.R[:, 0] if config.heading == "board" else rig.cameras[0].cam_from_world.R[2]
-    pose = standing_frame(up, ahead, origin)
-    return WorldFrame(pose, 1.0, how, sentences, tilt_std)
+    return standing_frame(up, ahead, origin), (doubt,) if doubt else ()
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"camera {names[0]} is" if len(names) == 1 else f"cameras {', '.join(names)} are"
+    return f"Camera {names[0]} is" if len(names) == 1 else f"Cameras {', '.join(names)} are"
 
 
 def standing_frame(

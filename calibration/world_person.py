@@ -61,7 +61,7 @@ def from_standing_person(
 
 def _middle(feet: Float[np.ndarray, "T F 3"]) -> Float[np.ndarray, "T 3"]:
     """Mean of the feet that were seen; NaN where none was."""
-    seen = np.isfinite(feet).all(axis=2)
+    seen = np.asarray(np.isfinite(feet).all(axis=2))
     count = seen.sum(axis=1)
     total = np.where(seen[..., None], feet, 0.0).sum(axis=1)
     return total / np.where(count > 0, count, np.nan)[:, None]

@@ -166,7 +166,7 @@ def test_moments_can_be_chosen():
 def test_a_board_above_a_camera_is_no_floor():
     low = Rig((*TRUE.cameras, camera_looking_at("low", LENS, center=(3.0, 3.0, 0.2), target=(0.0, 0.0, 0.5))))
     frame = from_floor_board(in_first_camera(low), seen(lying(height=0.5), noise_px=0.0))
-    assert any("camera low is below the floor" in s for s in frame.sentences)
+    assert any("Camera low is below the floor" in s for s in frame.sentences)
 
 
 @pytest.mark.parametrize(
