@@ -29,8 +29,15 @@ from calibration.quality_report import (
     Verdict,
     VolumeQuality,
 )
-from calibration.quality_verdicts import Finding, findings_on_camera, findings_on_pixels, findings_on_rig, worst
-from calibration.quality_volume import expected_errors, pixels_in_picture, ray_std_mm, working_volume
+from calibration.quality_verdicts import (
+    Finding,
+    findings_on_camera,
+    findings_on_pixels,
+    findings_on_rig,
+    outlier_limit_px,
+    worst,
+)
+from calibration.quality_volume import about_volume, expected_errors, pixels_in_picture, ray_std_mm, working_volume
 from calibration.quality_words import headline
 from calibration.transforms import RigidTransform
 from calibration.world_frame import WorldFrame
@@ -89,11 +96,13 @@ def assess(
     observations: those that `bundle` solved. intrinsics: by camera, where single cameras were calibrated; their
     coverage and focal lengths count where the bundle has none. held_out: moments for distances on the board; without
     them those of the solve are measured, and the report says so. world: maps the bundle's world to the report's, with
-    the floor at z = 0; without it the report is in the bundle's world, whose z = 0 means nothing.
+    the floor at z = 0; without it the report is in the bundle's world, whose z = 0 means nothing. Uncertainties of
+    cameras are those with respect to the working volume as a whole, not to one camera or their mean.
     """
     it = _solution(observations, bundle, intrinsics, world or NO_WORLD)
     low, high = working_volume(it.board_path_m, has_floor=world is not None)
     volume = expected_errors(it.rig, it.parameters, it.covariance, low=low, high=high)
+    it = replace(it, covariance=about_volume(it.rig, it.parameters, it.covariance, volume.points))
     cameras = tuple(_judged(_camera(it, index, volume), intrinsics) for index in range(len(it.rig)))
     board = _board(observations, bundle, held_out)
     solve = Solve(
@@ -105,7 +114,7 @@ def assess(
     )
     on_rig = findings_on_rig(volume, board, solve)
     verdict = worst([*(camera.verdict for camera in cameras), *(finding.verdict for finding in on_rig)])
-    errors = pixel_errors(bundle.residual_px, it.outlier)
+    errors = pixel_errors(bundle.residual_px, it.outlier, bundle.outlier)
     return CalibrationReport(
         verdict=verdict,
         headline=headline(cameras, on_rig, errors, volume),
@@ -138,9 +147,16 @@ def _solution(
         rig=world.of_rig(bundle.rig),
         parameters=parameters,
         covariance=turn @ covariance @ turn.T,
-        outlier=bundle.outlier | ~np.isfinite(bundle.residual_px).all(axis=-1),
+        outlier=_outliers(observations, bundle),
         board_path_m=motion.t + world.scale * motion.R @ middle,
     )
+
+
+def _outliers(observations: BoardObservations, bundle: BundleResult) -> Bool[np.ndarray, "N"]:
+    """What the solve left out is no measure: it would hide the faults of a camera that does not fit."""
+    limit = np.array([outlier_limit_px(size, bundle.noise_px) for size in observations.image_sizes])
+    within = np.linalg.norm(bundle.residual_px, axis=-1) <= limit[observations.camera]
+    return ~within  # NaN is within nothing
 
 
 def _with_shared_lenses(bundle: BundleResult) -> tuple[tuple[tuple[str, str], ...], Float[np.ndarray, "Q Q"]]:
@@ -188,7 +204,7 @@ def _camera(it: _Solution, index: int, volume: VolumeQuality) -> CameraQuality:
         image_size=size,
         views=len(views),
         shared_moments=shared_moments(it.observations, it.outlier, camera.name),
-        errors=pixel_errors(it.bundle.residual_px[rows], it.outlier[rows]),
+        errors=pixel_errors(it.bundle.residual_px[rows], it.outlier[rows], it.bundle.outlier[rows]),
         coverage=seen,
         wanted=wanted,
         covered_share=covered_share(seen, wanted),
@@ -246,12 +262,13 @@ def _board(
     observations: BoardObservations, bundle: BundleResult, held_out: HeldOut | BoardObservations | None
 ) -> BoardScale | None:
     """In the bundle's world, where the board has its printed size."""
-    noise_px = bundle.noise_px
+    noise_px, every, solved = bundle.noise_px, observations, bundle
     if isinstance(held_out, BoardObservations):
         held_out = HeldOut(held_out)
-    if held_out is not None and held_out.solved is None:
-        return board_scale(held_out.observations, bundle.rig, bundle.motion, held_out=True, noise_px=noise_px)
-    every, solved = (observations, bundle) if held_out is None else (held_out.observations, held_out.solved)
+    if held_out is not None:
+        every, solved = held_out.observations, held_out.solved
+    if solved is None:
+        return board_scale(every, bundle.rig, bundle.motion, held_out=True, noise_px=noise_px)
     together = synchronised(every, solved)
     found = board_scale(together, bundle.rig, None, held_out=held_out is not None, noise_px=noise_px)
     if found is None:

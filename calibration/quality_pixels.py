@@ -29,17 +29,19 @@ FLIPS = 1999
 SEED = 20
 
 
-def pixel_errors(residual: Float[np.ndarray, "N 2"], outlier: Bool[np.ndarray, "N"]) -> PixelErrors:
+def pixel_errors(
+    residual: Float[np.ndarray, "N 2"], outlier: Bool[np.ndarray, "N"], unused: Bool[np.ndarray, "N"]
+) -> PixelErrors:
     """Statistics of the lengths of the residuals (px)."""
     length = np.linalg.norm(residual[~outlier], axis=-1)
-    if not len(length):
-        return PixelErrors(len(outlier), int(outlier.sum()), np.nan, np.nan, np.nan)
+    some = len(length) > 0
     return PixelErrors(
         corners=len(outlier),
         outliers=int(outlier.sum()),
-        rms_px=float(np.sqrt((length**2).mean())),
-        median_px=float(np.median(length)),
-        p95_px=float(np.quantile(length, 0.95)),
+        unused=int(unused.sum()),
+        rms_px=float(np.sqrt((length**2).mean())) if some else np.nan,
+        median_px=float(np.median(length)) if some else np.nan,
+        p95_px=float(np.quantile(length, 0.95)) if some else np.nan,
     )
 
 

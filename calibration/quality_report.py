@@ -20,11 +20,16 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class PixelErrors:
-    """Distances (px) between seen corners and where the solution puts them. RMS, median and 95th percentile are over
-    the corners that the solution trusts; `outliers` of `corners` are not among them. NaN where there are none."""
+    """Distances (px) between seen corners and where the solution puts them.
+
+    outliers: further off than a calibration may be (`quality_verdicts.outlier_limit_px`), or without a prediction; RMS,
+    median and 95th percentile are over the others, NaN where there are none. unused: left out by the solve, which knows
+    its noise and is stricter.
+    """
 
     corners: int
     outliers: int
+    unused: int
     rms_px: float
     median_px: float
     p95_px: float

@@ -42,6 +42,12 @@ needs to be half the pixel threshold strong too to cost it anything."""
 OUTLIER_SHARES = (0.05, 0.2)
 """Detectors put some corners wrong: one in twenty at most in the sets we know. With one in five something else is."""
 
+USED_SHARE = 0.8
+"""Of the corners. A solve that leaves out more has found a solution that its own measurements speak against; how far
+off they are is told by the other limits."""
+
+OUTLIER_SIGMAS = 4.0
+
 SHARED_MOMENTS = (10, 3)
 """Fewer than 10 moments shared with other cameras: a wrong one among them may not stand out. Below 3 it cannot."""
 
@@ -81,6 +87,12 @@ def limits_px(image_size: tuple[int, int]) -> tuple[float, float]:
     return GOOD_RATIO * detector, USABLE_RATIO * detector
 
 
+def outlier_limit_px(image_size: tuple[int, int], noise_px: float) -> float:
+    """Corners further off count as the detector's mistakes: twice what a usable camera may be off by on the whole, or
+    what noise may do."""
+    return max(2 * limits_px(image_size)[1], OUTLIER_SIGMAS * noise_px)
+
+
 def limits_mm() -> tuple[float, float]:
     """What a good and a usable calibration may put a point wrong by: 5 and 10 mm."""
     return GOOD_RATIO * DETECTOR_MM, USABLE_RATIO * DETECTOR_MM
@@ -109,6 +121,15 @@ def findings_on_pixels(errors: PixelErrors, field: ResidualField, image_size: tu
                 verdict,
                 f"{share:.0%} of its corners contradict the others (up to {OUTLIER_SHARES[0]:.0%} is usual): look for "
                 "blur, glare, a second board in the picture, or a clip that is not synchronous.",
+            )
+        )
+    used = 1 - errors.unused / errors.corners
+    if used < USED_SHARE and verdict == "good":
+        found.append(
+            Finding(
+                "usable",
+                f"The solve trusted {used:.0%} of its corners only; the others fit worse than the noise of the rest "
+                "explains: look for blur, a bent board, or times of pictures that are not those of the files.",
             )
         )
     return found + _findings_on_field(field, good / 2, usable / 2)

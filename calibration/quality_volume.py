@@ -48,21 +48,22 @@ def expected_errors(
 
     parameters: (camera, name) by row of `covariance`, named as in `calibration.bundle_result`; clocks move no point. A
     point is the least-squares one of all cameras that have it in their picture (Hartley & Zisserman 2004, 5.2): it
-    moves by (Σ JᵀJ)⁻¹ Σ Jᵀ δpx. What a lens is off by that was given and kept is not in the covariance, nor here.
+    moves by (Σ JᵀJ)⁻¹ Σ Jᵀ δpx. A motion of all points as one rigid body is no error: it is taken out, so that it does
+    not matter in which gauge the covariance stands. What a lens that was given and kept is off by is not in it.
     """
     if (high <= low).any():
         raise CalibrationError("the working volume has no extent: its upper corner must lie above its lower one")
     points, step = _grid(low, high)
-    derivatives = np.stack([_derivatives(camera, points)[..., 3:6] for camera in rig])
     seen = np.stack([_in_picture(camera, points) for camera in rig])
-    by_point = np.where(seen[..., None, None], -derivatives, 0.0)  # moving a point undoes moving the camera
-    information = np.einsum("cgik,cgil->gkl", by_point, by_point)
+    information = _information(_by_point(rig, points, seen))
     solvable = (seen.sum(axis=0) >= 2) & (np.linalg.cond(information) < 1e12)
     inverse = np.linalg.inv(np.where(solvable[:, None, None], information, np.eye(3)))
     mm_per_px = 1e3 * np.sqrt(np.trace(inverse, axis1=1, axis2=2))
     kept = solvable & (mm_per_px < LARGEST_MM_PER_PX)
-    gain = np.einsum("gkl,cgil->cgki", inverse[kept], by_point[:, kept])
-    calibration = _from_rig(rig, points[kept], gain, parameters, covariance)
+    gain = _gain(rig, points[kept], seen[:, kept])
+    spread = _without_rigid_motion(_by_parameters(rig, points[kept], gain, parameters), points[kept])
+    mixed = (spread @ covariance * spread).sum(axis=(1, 2))
+    calibration = 1e3 * np.sqrt(np.maximum(mixed, 0.0))
     return VolumeQuality(
         low=low,
         high=high,
@@ -76,6 +77,24 @@ def expected_errors(
         p95_calibration_mm=_quantile(calibration, 0.95),
         median_mm_per_px=_quantile(mm_per_px[kept], 0.5),
     )
+
+
+def _by_point(
+    rig: Rig, points: Float[np.ndarray, "G 3"], seen: Bool[np.ndarray, "C G"]
+) -> Float[np.ndarray, "C G 2 3"]:
+    """Pixels by the point's place; moving a point undoes moving the camera."""
+    by_camera = np.stack([_derivatives(camera, points)[..., 3:6] for camera in rig])
+    return np.where(seen[..., None, None], -by_camera, 0.0)
+
+
+def _information(by_point: Float[np.ndarray, "C G 2 3"]) -> Float[np.ndarray, "G 3 3"]:
+    return np.einsum("cgik,cgil->gkl", by_point, by_point)
+
+
+def _gain(rig: Rig, points: Float[np.ndarray, "G 3"], seen: Bool[np.ndarray, "C G"]) -> Float[np.ndarray, "C G 3 2"]:
+    """How a triangulated point follows the pixels of each camera."""
+    by_point = _by_point(rig, points, seen)
+    return np.einsum("gkl,cgil->cgki", np.linalg.inv(_information(by_point)), by_point)
 
 
 def ray_std_mm(
@@ -103,20 +122,63 @@ def pixels_in_picture(camera: Camera, points: Float[np.ndarray, "G 3"]) -> Float
     return camera.project(points[_in_picture(camera, points)])
 
 
-def _from_rig(
+def about_volume(
+    rig: Rig,
+    parameters: Sequence[tuple[str, str]],
+    covariance: Float[np.ndarray, "P P"],
+    points: Float[np.ndarray, "G 3"],
+) -> Float[np.ndarray, "P P"]:
+    """The covariance in the gauge in which `points`, triangulated, neither turn nor shift as a whole (S-transformation,
+    Baarda 1973): what cameras are off by with respect to where people are captured, not to each other's mean. It stays
+    as it is where a camera was held, or two cameras see no three points."""
+    posed = {(camera.name, name) for camera in rig for name in POSE_NAMES}
+    seen = np.stack([_in_picture(camera, points) for camera in rig])
+    usable = points[seen.sum(axis=0) >= 2]
+    if not posed <= set(parameters) or len(usable) < 3:
+        return covariance
+    gain = _gain(rig, usable, seen[:, seen.sum(axis=0) >= 2])
+    spread = _by_parameters(rig, usable, gain, parameters).reshape(-1, len(parameters))
+    motion = np.linalg.lstsq(_rigid_motions(usable), spread, rcond=None)[0]
+    moved = np.zeros((len(parameters), 6))
+    for camera in rig:
+        rows = [parameters.index((camera.name, name)) for name in POSE_NAMES]
+        moved[rows[:3], 3:] = -camera.cam_from_world.R  # turning the world by w turns a camera's R to R exp(-w)
+        moved[rows[3:]] = _rigid_motions(camera.center[None])
+    turn = np.eye(len(parameters)) - moved @ motion
+    return turn @ covariance @ turn.T
+
+
+def _rigid_motions(points: Float[np.ndarray, "G 3"]) -> Float[np.ndarray, "_ 6"]:
+    """Displacements by a small shift (3) and turn (3, rad, world axes) of everything."""
+    x, y, z = points.T
+    zero = np.zeros_like(x)
+    by_turn = np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(-1, 3, 3)
+    shift = np.broadcast_to(np.eye(3), by_turn.shape)
+    return np.concatenate([shift, by_turn], axis=-1).reshape(-1, 6)
+
+
+def _without_rigid_motion(
+    spread: Float[np.ndarray, "G 3 P"], points: Float[np.ndarray, "G 3"]
+) -> Float[np.ndarray, "G 3 P"]:
+    if len(points) < 3:
+        return spread
+    basis = np.linalg.qr(_rigid_motions(points - points.mean(axis=0)))[0]
+    flat = spread.reshape(len(basis), -1)
+    return (flat - basis @ (basis.T @ flat)).reshape(spread.shape)
+
+
+def _by_parameters(
     rig: Rig,
     points: Float[np.ndarray, "G 3"],
     gain: Float[np.ndarray, "C G 3 2"],
     parameters: Sequence[tuple[str, str]],
-    covariance: Float[np.ndarray, "P P"],
-) -> Float[np.ndarray, "G"]:
-    """RMS length (mm) of the error of points that comes from the rig's."""
+) -> Float[np.ndarray, "G 3 P"]:
+    """How triangulated points move with the rig's parameters."""
     spread = np.zeros((len(points), 3, len(parameters)))
     for index, camera in enumerate(rig):
         rows, columns = _own(camera, parameters)
         spread[..., rows] = gain[index] @ _derivatives(camera, points)[..., columns]
-    mixed = spread @ covariance
-    return 1e3 * np.sqrt(np.maximum((mixed * spread).sum(axis=(1, 2)), 0.0))
+    return -spread
 
 
 def _own(camera: Camera, parameters: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:

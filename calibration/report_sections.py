@@ -54,7 +54,7 @@ def summary(report: CalibrationReport) -> str:
 
 def _key_figures(report: CalibrationReport) -> list[tuple[str, str]]:
     errors, volume, board = report.errors, report.volume, report.board
-    kept = 1 - errors.outliers / errors.corners if errors.corners else math.nan
+    kept, used = (1 - count / max(errors.corners, 1) for count in (errors.outliers, errors.unused))
     figures = [
         (
             number(volume.median_calibration_mm, 1, " mm"),
@@ -64,7 +64,7 @@ def _key_figures(report: CalibrationReport) -> list[tuple[str, str]]:
         (
             number(errors.rms_px, 2, " px"),
             f"RMS reprojection error (median {number(errors.median_px)} px) over {number(100 * kept, 1)} % of "
-            f"{errors.corners} corners",
+            f"{errors.corners} corners; the solve used {number(100 * used, 1)} %",
         ),
     ]
     if board is not None:
@@ -169,6 +169,7 @@ def _camera_table(report: CalibrationReport) -> str:
     for camera in report.cameras:
         errors = camera.errors
         row = [escape(camera.name), camera.verdict, str(camera.views), str(errors.corners), str(errors.outliers)]
+        row += [str(errors.unused)]
         row += [number(errors.rms_px), number(errors.median_px), number(errors.p95_px)]
         row += [number(camera.focal_px, 1), number(camera.focal_std_px, 1), camera.lens.replace("_", "–")]
         row += [number(float(value), 3) for value in camera.center_m]

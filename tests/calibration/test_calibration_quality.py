@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, Camera, Intrinsics, Lens, Rig, RigidTransform
+from calibration import CalibrationError, Camera, Intrinsics, Lens, Rig, RigidTransform, quality_volume
 from calibration.board_grids import AprilGrid
 from calibration.board_motion import BoardMotion, rotvecs_to_matrices
 from calibration.boards import CharucoBoard
@@ -15,7 +15,7 @@ from calibration.bundle_result import POSE_NAMES
 from calibration.intrinsics_prior import intrinsics_from, parameter_names, parameters_of
 from calibration.quality_board import board_scale, neighbour_pairs
 from calibration.quality_pixels import coverage, pixel_errors, residual_field
-from calibration.quality_volume import expected_errors, ray_std_mm, working_volume
+from calibration.quality_volume import about_volume, expected_errors, ray_std_mm, working_volume
 from calibration.synthetic import Seeing, observe_board, ring, waved_board
 from calibration.triangulation import triangulate_dlt
 
@@ -33,11 +33,11 @@ LOW, HIGH = np.array([-0.9, -0.7, 0.2]), np.array([0.9, 0.7, 1.8])
 
 def test_statistics_are_over_trusted_corners():
     residual = np.array([[3.0, 4.0], [0.0, 1.0], [1.0, 0.0], [300.0, 0.0]])
-    errors = pixel_errors(residual, np.array([False, False, False, True]))
-    assert (errors.corners, errors.outliers) == (4, 1)
+    errors = pixel_errors(residual, np.array([False, False, False, True]), np.array([True, False, False, True]))
+    assert (errors.corners, errors.outliers, errors.unused) == (4, 1, 2)
     assert errors.rms_px == pytest.approx(3.0)  # sqrt((25 + 1 + 1) / 3)
     assert errors.median_px == pytest.approx(1.0)
-    assert np.isnan(pixel_errors(residual, np.ones(4, dtype=bool)).rms_px)
+    assert np.isnan(pixel_errors(residual, *np.ones((2, 4), dtype=bool)).rms_px)
 
 
 def test_coverage_counts_corners_by_place():
@@ -125,38 +125,82 @@ def disturbed(rig: Rig, parameters: tuple[tuple[str, str], ...], error: np.ndarr
     return Rig(tuple(cameras))
 
 
-def test_expected_errors_are_those_that_happen():
+def test_expected_errors_are_those_that_happen(monkeypatch):
+    monkeypatch.setattr(quality_volume, "MOST_POINTS", 120)
     rng = np.random.default_rng(4)
     parameters, covariance = uncertain(RIG, rng)
     volume = expected_errors(RIG, parameters, covariance, low=LOW, high=HIGH)
-    chosen = rng.choice(np.flatnonzero(volume.cameras == 4), 40, replace=False)
-    points = volume.points[chosen]
-    px = np.moveaxis(RIG.project(points), 0, 1)
-    factor = np.linalg.cholesky(covariance + 1e-18 * np.eye(len(covariance)))
-    squared = []
-    for _ in range(100):
-        wrong = disturbed(RIG, parameters, factor @ rng.normal(size=len(covariance)))
-        squared.append(((least_squares_points(wrong, px, points) - points) ** 2).sum(axis=-1))
-    happened = 1e3 * np.sqrt(np.mean(squared, axis=0))
+    points, px = volume.points, pixels_in_pictures(volume.points)
+    errors = np.array([aligned(found, points) - points for found in triangulated_by_wrong_rigs(covariance, px, points)])
+    happened = 1e3 * np.sqrt((errors**2).sum(axis=-1).mean(axis=0))
     # RMS of 100 draws of a length with 1-3 degrees of freedom: 7 % each at most (sqrt(2 / 100) / 2). Points share the
     # draws, so that their mean ratio is hardly better known than one's. Five deviations, and three for the mean.
-    ratio = happened / volume.calibration_mm[chosen]
+    ratio = happened / volume.calibration_mm
     assert np.abs(ratio - 1).max() < 0.35
     assert abs(ratio.mean() - 1) < 0.2
+
+
+def pixels_in_pictures(points: np.ndarray) -> np.ndarray:
+    px = np.moveaxis(RIG.project(points), 0, 1)
+    sizes = np.array([camera.intrinsics.image_size for camera in RIG])
+    with np.errstate(invalid="ignore"):
+        return np.where(((px >= -0.5) & (px < sizes - 0.5)).all(axis=-1, keepdims=True), px, np.nan)
+
+
+def triangulated_by_wrong_rigs(covariance: np.ndarray, px: np.ndarray, points: np.ndarray, draws: int = 100):
+    parameters = lens_and_pose(RIG)
+    rng = np.random.default_rng(8)
+    factor = np.linalg.cholesky(covariance + 1e-18 * np.eye(len(covariance)))
+    for _ in range(draws):
+        wrong = disturbed(RIG, parameters, factor @ rng.normal(size=len(covariance)))
+        yield least_squares_points(wrong, px, points)
+
+
+def aligned(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
+    """Rigidly moved to lie best on others (Kabsch 1976): where everything lies is nobody's error."""
+    middle, there = points.mean(axis=0), onto.mean(axis=0)
+    U, _, Vt = np.linalg.svd((onto - there).T @ (points - middle))
+    return (points - middle) @ (U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt).T + there
+
+
+def moved_as_one(parameters: tuple[tuple[str, str], ...], shift: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Changes of the parameters when the whole rig is shifted and turned a little."""
+    change = dict.fromkeys(parameters, 0.0)
+    for camera in RIG:
+        there = shift + np.cross(turn, camera.center)
+        for name, value in zip(POSE_NAMES, [*(-camera.cam_from_world.R @ turn), *there], strict=True):
+            change[camera.name, name] = value
+    return np.array(list(change.values()))
+
+
+def test_the_gauge_of_the_covariance_does_not_matter():
+    rng = np.random.default_rng(6)
+    parameters, covariance = uncertain(RIG, rng)
+    modes = np.stack([moved_as_one(parameters, *rng.normal(0, 0.01, (2, 3))) for _ in range(6)])
+    loose = covariance + modes.T @ modes
+    tight, free = (expected_errors(RIG, parameters, it, low=LOW, high=HIGH) for it in (covariance, loose))
+    np.testing.assert_allclose(free.calibration_mm, tight.calibration_mm, rtol=1e-3)
+    one, other = (about_volume(RIG, parameters, it, tight.points) for it in (covariance, loose))
+    np.testing.assert_allclose(other, one, atol=1e-6 * np.sqrt(np.outer(np.diag(one), np.diag(one))).max())
+    assert np.trace(loose[:6, :6]) > 2 * np.trace(other[:6, :6])
+
+
+def test_cameras_that_are_held_keep_their_covariance():
+    parameters = tuple(("cam01", name) for name in POSE_NAMES)
+    points = np.random.default_rng(0).uniform(LOW, HIGH, (50, 3))
+    np.testing.assert_array_equal(about_volume(RIG, parameters, np.eye(6), points), np.eye(6))
 
 
 def least_squares_points(rig: Rig, px: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Two Gauss-Newton steps on pixels from a start, by finite differences: the naive twin."""
     points = start.copy()
     for _ in range(2):
-        residual = (px - np.moveaxis(rig.project(points), 0, 1)).reshape(len(points), -1)
+        now = np.moveaxis(rig.project(points), 0, 1).reshape(len(points), -1)
+        residual = np.nan_to_num(px.reshape(len(points), -1) - now)
         steps = [np.moveaxis(rig.project(points + 1e-6 * axis), 0, 1) for axis in np.eye(3)]
-        jacobian = np.stack(
-            [(s.reshape(len(points), -1) - (px.reshape(len(points), -1) - residual)) / 1e-6 for s in steps], -1
-        )
-        points = points + np.stack(
-            [np.linalg.lstsq(j, r, rcond=None)[0] for j, r in zip(jacobian, residual, strict=True)]
-        )
+        jacobian = np.nan_to_num(np.stack([(step.reshape(len(points), -1) - now) / 1e-6 for step in steps], axis=-1))
+        jacobian[np.isnan(px.reshape(len(points), -1))] = 0.0
+        points = points + (np.linalg.pinv(jacobian) @ residual[..., None])[..., 0]
     return points
 
 
