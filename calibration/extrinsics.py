@@ -55,12 +55,14 @@ class CameraEdge:
 @dataclass(frozen=True)
 class ExtrinsicsReport:
     """edges: pairs of cameras that share moments. components: groups of connected cameras, the largest first.
-    n_views: views with a pose, by camera. sentences: what the user should know."""
+    n_views: views with a pose, by camera. sentences: what the user should know. doubtful: cameras that no pair with
+    enough moments can be trusted of: a clock apart from the others', a mirrored picture, a camera that was moved."""
 
     edges: tuple[CameraEdge, ...]
     components: tuple[tuple[str, ...], ...]
     n_views: dict[str, int]
     sentences: tuple[str, ...]
+    doubtful: tuple[str, ...] = ()
 
 
 def initial_rig(
@@ -110,7 +112,9 @@ def _report(
             )
         )
     n_views = {name: int(views.there[i].sum()) for i, name in enumerate(names)}
-    return ExtrinsicsReport(tuple(edges), (tuple(names),), n_views, tuple(_sentences(edges, config)))
+    doubtful = _doubtful(edges, names, config)
+    sentences = tuple(_sentences(edges, doubtful, config))
+    return ExtrinsicsReport(tuple(edges), (tuple(names),), n_views, sentences, doubtful)
 
 
 def _reason(solution: GraphSolution, i: int) -> str:
@@ -120,18 +124,47 @@ def _reason(solution: GraphSolution, i: int) -> str:
     return f"contradicts the other pairs by {turn:.1f}° and {100 * shift:.0f} cm"
 
 
-def _sentences(edges: Sequence[CameraEdge], config: ExtrinsicsConfig) -> list[str]:
-    said = [
-        f"Cameras {e.cameras[0]} and {e.cameras[1]} share {e.n_moments} moments, but this pair {e.reason}: left out."
-        for e in edges
-        if not e.used
-    ]
-    weak = [e for e in edges if e.in_tree and e.n_agreeing < config.few_moments]
-    return said + [
-        f"Cameras {e.cameras[0]} and {e.cameras[1]} hang together by {e.n_agreeing} moments only, and nothing ties "
-        f"them better: show the board to both at once for some seconds more."
-        for e in weak
-    ]
+def _doubtful(edges: Sequence[CameraEdge], names: Sequence[str], config: ExtrinsicsConfig) -> tuple[str, ...]:
+    """Cameras all of whose pairs are at odds with themselves, where other pairs are not."""
+    telling = [edge for edge in edges if edge.n_moments >= config.few_moments]
+    odd = {name: [_at_odds(edge) for edge in telling if name in edge.cameras] for name in names}
+    if all(_at_odds(edge) for edge in telling) and len(names) > 2:
+        return ()
+    return tuple(name for name in names if odd[name] and all(odd[name]))
+
+
+def _at_odds(edge: CameraEdge) -> bool:
+    return edge.n_agreeing < 0.5 * edge.n_moments
+
+
+def _sentences(edges: Sequence[CameraEdge], doubtful: Sequence[str], config: ExtrinsicsConfig) -> list[str]:
+    said = []
+    for name in doubtful:
+        theirs = [edge for edge in edges if name in edge.cameras and edge.n_moments >= config.few_moments]
+        counts = ", ".join(f"{e.n_agreeing} of {e.n_moments} with {_other(e, name)}" for e in theirs)
+        said.append(
+            f"What camera {name} saw does not fit what the others saw at the same moments ({counts} agree): is its "
+            f"picture mirrored, its clock apart from theirs, another camera's clip in its place, or was it moved?"
+        )
+    for e in (e for e in edges if not set(e.cameras) & set(doubtful)):
+        pair = f"Cameras {e.cameras[0]} and {e.cameras[1]}"
+        if not e.used:
+            said.append(f"{pair} share {e.n_moments} moments, but this pair {e.reason}: left out.")
+        elif e.n_moments >= config.few_moments and _at_odds(e):
+            said.append(
+                f"{pair} share {e.n_moments} moments, of which {e.n_agreeing} agree on how they stand to each other: "
+                f"are their clocks apart, or was one of them moved?"
+            )
+        elif e.in_tree and e.n_agreeing < config.few_moments:
+            said.append(
+                f"{pair} hang together by {e.n_agreeing} moments only, and nothing ties them better: show the board to "
+                f"both at once for some seconds more."
+            )
+    return said
+
+
+def _other(edge: CameraEdge, name: str) -> str:
+    return edge.cameras[1] if edge.cameras[0] == name else edge.cameras[0]
 
 
 def _common_corners(observations: BoardObservations, first: Int[np.ndarray, "M"], second: Int[np.ndarray, "M"]) -> int:

@@ -42,6 +42,9 @@ DISTINCT_TURN = 0.15
 CLEARLY_BETTER = 0.5
 """Proposals further apart than this (rad) are different; half the residual decides between them without votes."""
 
+MOST_SCATTER = 9.0
+"""Moments that scatter by three times what is expected of them still agree; beyond, something else is wrong."""
+
 CHI2_6_MEDIAN = 5.348
 CHI2_6_99 = 16.81
 
@@ -222,7 +225,8 @@ def _refined(
     _, J, square = _errors(shared, R, t, middle, information)
     normal = (np.swapaxes(J, -1, -2) @ (information * _cauchy(square)[:, None, None]) @ J).sum(axis=0)
     scale = max(float(np.median(square)) / CHI2_6_MEDIAN, 1.0)
-    return R, t, np.linalg.inv(normal) * scale, middle, np.asarray(square < CHI2_6_99 * scale)
+    agrees = np.asarray(square < CHI2_6_99 * min(scale, MOST_SCATTER))
+    return R, t, np.linalg.inv(normal) * scale, middle, agrees
 
 
 def _cauchy(square: Float[np.ndarray, "M"]) -> Float[np.ndarray, "M"]:

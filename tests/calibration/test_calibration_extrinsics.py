@@ -201,6 +201,45 @@ def test_a_pair_with_few_moments_is_said_to_be_weak():
     assert errors(found, rig)[1] < np.radians(3)
 
 
+@pytest.mark.parametrize("fault", ["mirrored", "late"])
+def test_a_camera_that_fits_nowhere_is_doubted(fault):
+    rig = ring(4, PINHOLE)
+    it = seen(rig, two_sided=True, time_jitter_s=0.01)
+    if fault == "mirrored":
+        xy = it.xy.copy()
+        theirs = it.camera == 1
+        xy[theirs, 0] = 1279 - xy[theirs, 0]
+        it = replace(it, xy=xy)
+    else:
+        late = 4 * (it.view_camera == 1)
+        kept = it.view_moment >= late
+        it = replace(it, view_moment=it.view_moment - late * kept, view_time_s=it.view_time_s - late / 8).of_views(kept)
+    found, _, report = initial_rig(it, lenses(rig))
+    assert report.doubtful == ("cam02",)
+    assert len(report.sentences) == 1
+    assert "What camera cam02 saw does not fit" in report.sentences[0]
+    assert errors(found.subset(["cam01", "cam03", "cam04"]), rig)[0] < 0.02
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_is_doubted_without_reason(seed):
+    rig = ring(5, (PINHOLE, FISHEYE))
+    it = seen(rig, seed=seed, outlier_share=0.05, time_jitter_s=0.015, two_sided=True)
+    _, _, report = initial_rig(it, lenses(rig))
+    assert report.doubtful == ()
+    assert not [s for s in report.sentences if "agree" in s]
+
+
+def test_one_camera_is_a_rig_too():
+    rig = ring(3, PINHOLE)
+    it = seen(rig).of_cameras(["cam02"])
+    found, motion, report = initial_rig(it, lenses(rig))
+    assert found.names == ("cam02",)
+    assert report.edges == ()
+    assert len(motion) == it.n_views
+    assert np.median(residuals(found, motion, it)) < 0.6
+
+
 def test_a_camera_that_never_saw_the_board_is_named():
     rig = ring(4, PINHOLE)
     it = seen(rig)
