@@ -22,6 +22,11 @@ CLOCK_HZ = 90_000
 """Ticks a second of frame times; a multiple of all usual frame rates."""
 
 
+REPRODUCIBLE = "cpu-independent=1"
+"""Without it x264 made six different files of the same ten pictures and sound in ten runs, with one thread too: its
+assembly rounds as its buffers happen to lie."""
+
+
 class VideoWriterConfig(Config):
     """How pictures are encoded.
 
@@ -124,6 +129,8 @@ class VideoWriter:
         context.max_b_frames = config.b_frames
         context.thread_count = config.threads
         context.options = {"crf": str(config.crf), "preset": config.preset}
+        if config.codec == "libx264":
+            context.options |= {"x264-params": REPRODUCIBLE}
         if config.rotation:
             stream.set_display_rotation(-config.rotation)  # FFmpeg counts counter-clockwise
         return stream

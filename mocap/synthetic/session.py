@@ -132,7 +132,8 @@ def _film(plan: _Plan, workers: int, progress: Progress | None) -> tuple[list[Se
     config = plan.config
     stage = set_stage(config, plan.actors, plan.rig)
     look = config.look
-    filming = Filming(look.exposure_s, look.blur_moments, look.render, config.video)
+    video = config.video.model_copy(update={"threads": 1})  # a process a core, and the same bytes on any
+    filming = Filming(look.exposure_s, look.blur_moments, look.render, video)
     takes = [
         Shot(
             path=plan.take_root / "video" / f"{camera.name}.mp4",

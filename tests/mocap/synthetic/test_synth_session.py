@@ -177,27 +177,10 @@ def test_the_board_in_the_pictures_is_where_the_truth_says(session):
 
 
 def test_the_same_seed_gives_the_same_session_whatever_the_workers(session, tmp_path):
-    """Truth and all text exactly. Rays that graze an edge may fall to either side of it in another process, and the
-    encoder, which rounds to steps of several levels, spreads what follows such a pixel over the rows below it."""
     again = make(tmp_path / "again", workers=2)
     names = sorted(p.relative_to(session) for p in session.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
-    for name in names:
-        if name.suffix != ".mp4" and name.name != "truth.npz":
-            assert (again / name).read_bytes() == (session / name).read_bytes(), name
-        elif name.suffix == ".mp4":
-            first, second = (frames_of(folder / name).astype(np.float64) for folder in (session, again))
-            assert first.shape == second.shape
-            difference = float(np.abs(first - second).mean())
-            print(f"{name}: {difference:.3f} levels")
-            assert difference < 2.5, "pictures of another seed differ by tens of levels"
-    take = Path("takes/short/truth.npz")
-    first, second = (load_truth(folder / take) for folder in (session, again))
-    np.testing.assert_array_equal(first.keypoints_m, second.keypoints_m)
-    for old, new in zip(first.views, second.views, strict=True):
-        np.testing.assert_array_equal(new.xy, old.xy)
-        np.testing.assert_array_equal(new.stamp_s, old.stamp_s)
-        assert (new.visibility == old.visibility).mean() > 0.99
+    assert [str(name) for name in names if (again / name).read_bytes() != (session / name).read_bytes()] == []
 
 
 def test_another_seed_gives_another_person_and_rig(session, truth, tmp_path):
