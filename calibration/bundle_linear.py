@@ -10,9 +10,12 @@ from scipy.linalg import cho_factor, cho_solve, lapack
 
 from calibration.errors import CalibrationError
 
-
 NEGLIGIBLE = 1e-100
 """What knots know of cameras far away in time fades to numbers so small that arithmetic with them is slow."""
+
+
+LARGEST_PIECE = 200_000
+"""Multiplications of a matrix product that OpenBLAS does in the calling thread (its threshold is 262144)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ def solve(normal: Normal, gauge: Float[np.ndarray, "P G"]) -> Solved:
     right = np.concatenate([normal.mixed, normal.knot_gradient[:, :, None]], axis=2)
     half, finish = eliminate(normal, right)
     flat = half.reshape(count * size, wide + 1)
-    products = flat[:, :wide].T @ flat
+    products = _products(flat, wide)
     reduced = normal.cameras - products[:, :wide]
     reduced = (reduced + reduced.T) / 2
     step = np.zeros(wide)
@@ -65,6 +68,17 @@ def solve(normal: Normal, gauge: Float[np.ndarray, "P G"]) -> Solved:
         step = _solve_positive(held, normal.camera_gradient - products[:, wide])
     rest = half[:, :, wide] - half[:, :, :wide] @ step
     return Solved(step, finish(rest), reduced)
+
+
+def _products(flat: np.ndarray, wide: int) -> np.ndarray:
+    """The first columns transposed times all, in pieces so small that no BLAS spreads one over threads: its sums would
+    depend on their number, and waiting for busy cores costs more than the product."""
+    rows = max(LARGEST_PIECE // max(wide * flat.shape[1], 1), 1)
+    pieces = -(-len(flat) // rows)
+    padded = np.zeros((pieces * rows, flat.shape[1]))
+    padded[: len(flat)] = flat
+    padded = padded.reshape(pieces, rows, -1)
+    return (np.swapaxes(padded[:, :, :wide], 1, 2) @ padded).sum(axis=0)
 
 
 def knots_log_det(normal: Normal) -> float:

@@ -9,14 +9,8 @@ from jaxtyping import Bool, Float
 
 from calibration.bundle_linear import Normal, knots_log_det
 from calibration.bundle_motion import MotionPrior, PriorTerms, prior_terms
-from calibration.bundle_problem import Linearised, Problem
+from calibration.bundle_problem import LEAST_NOISE_PX, MEDIAN_LENGTH, Linearised, Problem
 from calibration.bundle_state import State
-
-MEDIAN_LENGTH = float(np.sqrt(2 * np.log(2)))
-"""Median length of a 2D error whose coordinates have unit deviation (Rayleigh)."""
-
-LEAST_NOISE_PX = 1e-4
-"""Corners without any noise, as tests make them, still have the rounding of their arithmetic."""
 
 LEAST_JITTER_S, MOST_JITTER_S = 1e-5, 0.05
 """At 2 m/s the board moves by 0.02 mm in the first; frames of a moment are not farther apart than the second."""
@@ -62,8 +56,8 @@ def learn_accelerations(
     return replace(prior, q=(q[0], q[1])), fitted
 
 
-def learn_jitter(problem: Problem, state: State, at: Linearised) -> float:
-    """The deviation of the views' times that explains them best, by the same rule."""
+def learn_jitter(problem: Problem, state: State, at: Linearised) -> tuple[float, float]:
+    """The deviation of the views' times that explains them best, by the same rule, and how many of them were fitted."""
     assert problem.jitter_s is not None
     squares = sum(float((c.late_s**2).sum()) for c in state.cameras if c.late_s is not None)
     known = sum(
@@ -71,7 +65,7 @@ def learn_jitter(problem: Problem, state: State, at: Linearised) -> float:
         for it, views in zip(at.lateness, problem.views, strict=True)
         if it is not None
     )
-    return float(np.clip(np.sqrt(squares / max(known, 1.0)), LEAST_JITTER_S, MOST_JITTER_S))
+    return float(np.clip(np.sqrt(squares / max(known, 1.0)), LEAST_JITTER_S, MOST_JITTER_S)), known
 
 
 def _trace(normal: Normal, terms: PriorTerms, columns: np.ndarray) -> float:

@@ -15,6 +15,12 @@ from calibration.bundle_rotations import cross_matrices
 from calibration.bundle_state import CameraState, Knots, State
 from calibration.bundle_views import BEHIND_PX, CameraViews, Predicted, predict
 
+MEDIAN_LENGTH = float(np.sqrt(2 * np.log(2)))
+"""Median length of a 2D error whose coordinates have unit deviation (Rayleigh)."""
+
+LEAST_NOISE_PX = 1e-4
+"""Corners without any noise, as tests make them, still have the rounding of their arithmetic."""
+
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
@@ -107,7 +113,11 @@ def linearise(problem: Problem, state: State) -> Linearised:
             predicted = _predict(it, camera, placed, columns)
             residual[it.rows[predicted.valid]] = np.moveaxis(predicted.residual, 1, 2)[predicted.valid]
             blocks = _blocks(sums, it, predicted, kernel=problem.kernel, columns=columns)
-            late = None if problem.jitter_s is None else _eliminate_late(blocks, placed, it.timed, lateness=(camera.late_s, problem.jitter_s))
+            late = (
+                None
+                if problem.jitter_s is None
+                else _eliminate_late(blocks, placed, it.timed, lateness=(camera.late_s, problem.jitter_s))
+            )
             lateness.append(late)
             _add_camera(sums, blocks, placed)
             if late is not None:
@@ -137,6 +147,28 @@ def linearise(problem: Problem, state: State) -> Linearised:
         sums.knot_gradient,
     )
     return Linearised(cost, residual, normal, motion_costs, tuple(lateness))
+
+
+def own_noise_px(problem: Problem, state: State) -> float:
+    """Noise of a coordinate by what remains when every view is given a pose of its own, near the state's.
+
+    The residuals of each view without their part along changes of its pose; median over corners.
+    """
+    lengths = []
+    for it, camera in zip(problem.views, state.cameras, strict=True):
+        if not len(it.views):
+            continue
+        predicted = predict(it, camera, placed_views(problem, it, camera, state.knots), with_lens=False, rolling=False)
+        kept = problem.kernel.kept[it.rows] & it.filled & predicted.valid
+        both = np.concatenate([kept, kept], axis=1)
+        wide = np.swapaxes(predicted.jacobian.reshape(len(it.views), 6, -1) * both[:, None], 1, 2)
+        residual = predicted.residual.reshape(len(it.views), -1) * both
+        basis = np.linalg.qr(wide)[0]
+        own = residual - (basis @ (np.swapaxes(basis, 1, 2) @ residual[:, :, None]))[:, :, 0]
+        free = 1 - 3 / np.maximum(kept.sum(axis=1), 4)
+        scaled = own.reshape(residual.shape[0], 2, -1) / np.sqrt(free)[:, None, None]
+        lengths.append(np.linalg.norm(scaled, axis=1)[kept])
+    return max(float(np.median(np.concatenate(lengths))) / MEDIAN_LENGTH, LEAST_NOISE_PX)
 
 
 class _Sums:
