@@ -20,8 +20,8 @@ from calibration.board_pose_rays import CornerRays, corner_rays, jacobian, norma
 from calibration.camera import Intrinsics
 from calibration.observations import BoardObservations
 
-REFINEMENT_STEPS = 12
-"""Damped Gauss–Newton steps; from IPPE's start four suffice for a pose, robust weights settle in eight."""
+REFINEMENT_STEPS = 8
+"""Damped Gauss–Newton steps; from IPPE's start four suffice for a pose; robust weights settle in eight."""
 
 CONVERGED_PX2 = 1e-6
 """A step that promises less is a thousandth of a deviation long, at 1 px noise; convergence is quadratic, and the

@@ -16,6 +16,8 @@ AT_ONCE = 200
 """Moments voted on together, to bound the memory."""
 
 REFINEMENT_STEPS = 8
+CONVERGED_PX2 = 1e-4
+"""A step that promises less is a hundredth of a deviation long, and is still taken."""
 
 
 def place_boards(views: PosedViews, rig: Rig) -> BoardMotion:
@@ -134,6 +136,8 @@ def _refined(
         damped = normal + (damping[:, None] * np.einsum("mii->mi", normal) + 1e-9)[:, None] * np.eye(6)
         step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
         R, center = rotvecs_to_matrices(step[:, :3]) @ R_best, center_best + step[:, 3:]
+        if (-(step * gradient).sum(axis=1) < CONVERGED_PX2).all():
+            return R, center
     return R_best, center_best
 
 

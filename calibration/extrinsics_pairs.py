@@ -24,8 +24,8 @@ VOTE_ANGLE = 0.03
 depth error of a small board (2 % of the distance), seen from the side, and a hundredth of a wrong solution's."""
 
 REFINEMENT_STEPS = 8
-SETTLED = 1e-6
-"""Radians and metres: a thousandth of what the best pairs are good to."""
+SETTLED = 1e-5
+"""Radians and metres: a twentieth of what the best pairs are good to."""
 
 NOISE_PX = 0.3
 """No view is trusted more than this per axis, however well few corners fit."""
