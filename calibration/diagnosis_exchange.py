@@ -1,0 +1,80 @@
+"""Two cameras under each other's name, told by where the board was: a wrong lens puts it too near or too far.
+
+A single picture of a small board hardly tells a lens of 900 px from one of 1000; the ways of the board before several
+cameras do, as they no longer lie on each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float
+
+from calibration.camera import Intrinsics
+from calibration.diagnosis_findings import Finding, listed
+from calibration.diagnosis_lenses import LensFits
+from calibration.diagnosis_tracks import aligned, tracks_of
+from calibration.observations import BoardObservations
+
+MOST_MOMENTS = 80
+"""Those that most cameras see."""
+BETTER = 1.6
+"""The misfit of tracks with other cameras must fall by that factor, in the mean over pairs. Exchanging lenses that are
+right, or equal, makes it rise, or leaves it within 10 %."""
+NO_WORSE = 0.1
+"""Logarithm by which single views may fit less well."""
+
+
+def exchanged_by_tracks(it: BoardObservations, intrinsics: Mapping[str, Intrinsics], fits: LensFits) -> list[Finding]:
+    """The two cameras whose exchange makes the tracks of all agree best, if it does so clearly."""
+    candidates = [(a, b) for a, b in combinations(range(len(it.cameras)), 2) if _may_be(it, intrinsics, fits, a, b)]
+    if not candidates or len(it.cameras) < 2:
+        return []
+    some = _best_moments(it)
+    if not some.n_views:
+        return []
+    own = tracks_of(some, intrinsics).place
+    gains = {}
+    for a, b in candidates:
+        one, two = it.cameras[a], it.cameras[b]
+        changed = dict(intrinsics) | {one: intrinsics[two], two: intrinsics[one]}
+        gains[a, b] = _gain(own, tracks_of(some, changed).place, (a, b))
+    pair = max(gains, key=lambda key: gains[key])
+    if gains[pair] < np.log(BETTER):
+        return []
+    names = (it.cameras[pair[0]], it.cameras[pair[1]])
+    what = (
+        f"{listed(names)} seem to be exchanged: with each other's lens they and the other cameras agree "
+        f"{np.exp(gains[pair]):.1f} times better on where the board was. Check which clip is of which camera, and "
+        "rename them"
+    )
+    return [Finding("exchanged", "error", names, what)]
+
+
+def _may_be(it: BoardObservations, intrinsics: Mapping[str, Intrinsics], fits: LensFits, a: int, b: int) -> bool:
+    one, two = intrinsics[it.cameras[a]], intrinsics[it.cameras[b]]
+    if it.image_sizes[a] != it.image_sizes[b] or (one.lens == two.lens and np.array_equal(one.K, two.K)):
+        return False
+    rms = np.log(np.maximum(fits.rms_px, 1e-3))
+    return bool(rms[a, b] + rms[b, a] < rms[a, a] + rms[b, b] + 2 * NO_WORSE)
+
+
+def _best_moments(it: BoardObservations) -> BoardObservations:
+    moments, count = np.unique(it.view_moment, return_counts=True)
+    order = np.argsort(-count, kind="stable")
+    shared = order[count[order] > 1]
+    step = max(len(shared) // MOST_MOMENTS, 1)
+    return it.of_views(np.isin(it.view_moment, moments[shared[::step]]))
+
+
+def _gain(before: Float[np.ndarray, "C M 4 3"], after: Float[np.ndarray, "C M 4 3"], pair: tuple[int, int]) -> float:
+    """Mean over all pairs of cameras with one of these two of log(misfit before / after)."""
+    now, gains = np.zeros(1, dtype=np.int64), []
+    for a, b in combinations(range(len(before)), 2):
+        if a in pair or b in pair:
+            was, left = (float(aligned(tracks[a], tracks[b], now).misfit[0]) for tracks in (before, after))
+            if np.isfinite(was) and np.isfinite(left):
+                gains.append(np.log(max(was, 1e-6) / max(left, 1e-6)))
+    return float(np.mean(gains)) if gains else 0.0
