@@ -101,19 +101,20 @@ def board_scale(
 def _on_a_plane(observations: BoardObservations, rig: Rig, limit_px: float) -> Bool[np.ndarray, "N"]:
     """Corners that lie where a flat board's would, in their own picture alone: two cameras cannot tell a corner that is
     wrong along their epipolar lines. Pictures with few corners are believed."""
-    keep = np.ones(observations.n_corners, dtype=bool)
+    keep, px = np.ones(observations.n_corners, dtype=bool), np.empty_like(observations.xy)
+    for index, name in enumerate(observations.cameras):
+        mine = observations.camera == index
+        px[mine] = rig[name].intrinsics.undistort(observations.xy[mine])
+    known = np.asarray(np.isfinite(px).all(axis=-1))
     order = np.argsort(observations.view, kind="stable")
     for rows in np.split(order, np.cumsum(observations.corners_per_view)[:-1]):
+        rows = rows[known[rows]]
         if len(rows) < FEWEST_FOR_PLANE:
             continue
-        intrinsics = rig[observations.cameras[observations.camera[rows[0]]]].intrinsics
-        px, flat = intrinsics.undistort(observations.xy[rows]), observations.points[observations.corner[rows], :2]
-        ahead = np.isfinite(px).all(axis=-1)
-        if ahead.sum() < FEWEST_FOR_PLANE:
-            continue
-        mask = cv2.findHomography(flat[ahead], px[ahead], cv2.RANSAC, limit_px)[1]
+        flat = observations.points[observations.corner[rows], :2]
+        mask = cv2.findHomography(flat, px[rows], cv2.RANSAC, limit_px)[1]
         if mask is not None:
-            keep[rows[ahead]] = mask.reshape(-1).astype(bool)
+            keep[rows] = mask.reshape(-1).astype(bool)
     return keep
 
 
