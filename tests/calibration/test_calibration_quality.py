@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, Camera, Intrinsics, Lens, Rig, RigidTransform, quality_volume
+from calibration import CalibrationError, Camera, Intrinsics, Lens, Rig, RigidTransform, quality_pixels, quality_volume
 from calibration.board_grids import AprilGrid
 from calibration.board_motion import BoardMotion, rotvecs_to_matrices
 from calibration.boards import CharucoBoard
@@ -57,7 +57,8 @@ def views_of_noise(rng: np.random.Generator, n_views: int = 100) -> tuple[np.nda
     return xy.reshape(-1, 2), residual.reshape(-1, 2), np.repeat(np.arange(n_views), 24)
 
 
-def test_chance_makes_no_field():
+def test_chance_makes_no_field(monkeypatch):
+    monkeypatch.setattr(quality_pixels, "FLIPS", 499)
     p = []
     for seed in range(100):
         xy, residual, view = views_of_noise(np.random.default_rng(seed))
@@ -126,18 +127,18 @@ def disturbed(rig: Rig, parameters: tuple[tuple[str, str], ...], error: np.ndarr
 
 
 def test_expected_errors_are_those_that_happen(monkeypatch):
-    monkeypatch.setattr(quality_volume, "MOST_POINTS", 120)
+    monkeypatch.setattr(quality_volume, "MOST_POINTS", 60)
     rng = np.random.default_rng(4)
     parameters, covariance = uncertain(RIG, rng)
     volume = expected_errors(RIG, parameters, covariance, low=LOW, high=HIGH)
     points, px = volume.points, pixels_in_pictures(volume.points)
     errors = np.array([aligned(found, points) - points for found in triangulated_by_wrong_rigs(covariance, px, points)])
     happened = 1e3 * np.sqrt((errors**2).sum(axis=-1).mean(axis=0))
-    # RMS of 100 draws of a length with 1-3 degrees of freedom: 7 % each at most (sqrt(2 / 100) / 2). Points share the
+    # RMS of 60 draws of a length with 1-3 degrees of freedom: 9 % each at most (sqrt(2 / 60) / 2). Points share the
     # draws, so that their mean ratio is hardly better known than one's. Five deviations, and three for the mean.
     ratio = happened / volume.calibration_mm
-    assert np.abs(ratio - 1).max() < 0.35
-    assert abs(ratio.mean() - 1) < 0.2
+    assert np.abs(ratio - 1).max() < 0.45
+    assert abs(ratio.mean() - 1) < 0.27
 
 
 def pixels_in_pictures(points: np.ndarray) -> np.ndarray:
@@ -147,7 +148,7 @@ def pixels_in_pictures(points: np.ndarray) -> np.ndarray:
         return np.where(((px >= -0.5) & (px < sizes - 0.5)).all(axis=-1, keepdims=True), px, np.nan)
 
 
-def triangulated_by_wrong_rigs(covariance: np.ndarray, px: np.ndarray, points: np.ndarray, draws: int = 100):
+def triangulated_by_wrong_rigs(covariance: np.ndarray, px: np.ndarray, points: np.ndarray, draws: int = 60):
     parameters = lens_and_pose(RIG)
     rng = np.random.default_rng(8)
     factor = np.linalg.cholesky(covariance + 1e-18 * np.eye(len(covariance)))
@@ -173,7 +174,8 @@ def moved_as_one(parameters: tuple[tuple[str, str], ...], shift: np.ndarray, tur
     return np.array(list(change.values()))
 
 
-def test_the_gauge_of_the_covariance_does_not_matter():
+def test_the_gauge_of_the_covariance_does_not_matter(monkeypatch):
+    monkeypatch.setattr(quality_volume, "MOST_POINTS", 300)
     rng = np.random.default_rng(6)
     parameters, covariance = uncertain(RIG, rng)
     modes = np.stack([moved_as_one(parameters, *rng.normal(0, 0.01, (2, 3))) for _ in range(6)])
@@ -211,11 +213,11 @@ def test_pixel_noise_moves_points_as_expected():
     chosen = rng.choice(np.flatnonzero(volume.cameras == 4), 20, replace=False)
     points = volume.points[chosen]
     px = np.moveaxis(RIG.project(points), 0, 1)
-    noisy = px + rng.normal(0, 1.0, (300, *px.shape))
-    found = least_squares_points(RIG, noisy.reshape(-1, 4, 2), np.tile(points, (300, 1))).reshape(300, -1, 3)
+    noisy = px + rng.normal(0, 1.0, (200, *px.shape))
+    found = least_squares_points(RIG, noisy.reshape(-1, 4, 2), np.tile(points, (200, 1))).reshape(200, -1, 3)
     happened = 1e3 * np.sqrt(((found - points) ** 2).sum(axis=-1).mean(axis=0))
-    # 300 independent draws of at least one degree of freedom: 4 %; four deviations.
-    np.testing.assert_allclose(happened, volume.mm_per_px[chosen], rtol=0.16)
+    # 200 independent draws of at least one degree of freedom: 5 %; four deviations.
+    np.testing.assert_allclose(happened, volume.mm_per_px[chosen], rtol=0.2)
 
 
 def test_only_what_two_cameras_see_counts():
