@@ -22,12 +22,11 @@ def headline(
     reasons = [finding.reason for finding in on_rig if finding.verdict == verdict]
     if blamed:
         names = _listed([camera.name for camera in blamed])
-        # With several cameras to blame, the first one's reason is told; the rest stands with each camera.
         reason = blamed[0].reasons[0]
-        whose = f" ({blamed[0].name})" if len(blamed) > 1 else ""
         plural = "s" if len(blamed) > 1 else ""
         start = f"Redo camera{plural} {names}" if verdict == "redo" else f"Usable, with doubts about {names}"
-        return f"{start}: {_lowered(reason)}{whose}"
+        # Of several cameras the first one's reason is told; the others' stand with each of them.
+        return f"{start}. {blamed[0].name}: {reason}" if plural else f"{start}: {_lowered(reason)}"
     return f"{'Redo the calibration' if verdict == 'redo' else 'Usable'}: {_lowered(reasons[0])}"
 
 
