@@ -20,7 +20,7 @@ from calibration.board_pose_rays import CornerRays, corner_rays, jacobian, norma
 from calibration.camera import Intrinsics
 from calibration.observations import BoardObservations
 
-REFINEMENT_STEPS = 8
+REFINEMENT_STEPS = 12
 """Damped Gauss–Newton steps; from IPPE's start four suffice for a pose; robust weights settle in eight."""
 
 CONVERGED_PX2 = 1e-6
@@ -31,7 +31,7 @@ NOISE_FLOOR_PX = 0.2
 """No detector is better; keeps the robust scale from shrinking to nothing on perfect data."""
 
 FAR_OFF_PX = 1e4
-"""Bounds the robust scale of a start that lies behind the camera."""
+"""Bounds the robust scale, of a start that lies behind the camera or of corners too few to be judged."""
 
 OUTLIER_SIGMAS = 3.5
 """A Rayleigh-distributed residual exceeds 3.5 sigma once in 450 corners."""

@@ -10,6 +10,13 @@ from calibration.board_pose_rays import CornerRays
 MINIMUM_CORNERS = 4
 """A homography has eight numbers, a corner gives two."""
 
+FEWEST_TO_JUDGE = 7
+"""With fewer corners there is no telling which of them is wrong: a pose fits any three."""
+
+AFFINE = 1e-6
+"""How lightly a homography is held to be affine (share of the squared spread of its points): four corners of which
+three lie on a line leave its perspective open, and then decide nothing else."""
+
 NARROW = 1e-3
 """Smallest to largest extent of the seen corners: below it they lie on a line and give no pose."""
 
@@ -58,6 +65,7 @@ def _robust_homography(
 ) -> tuple[Float[np.ndarray, "V S"], Float[np.ndarray, "V 3 3"]]:
     """Homographies of views, H[2, 2] = 1 (the board's middle is imaged), reweighted (Cauchy) four times."""
     seen, H = weight, np.tile(np.eye(3), (len(board), 1, 1))
+    judged = weight.sum(axis=1) >= FEWEST_TO_JUDGE
     for _ in range(4):
         H = _homography(board, xy, weight, solvable)
         mapped = board @ np.swapaxes(H[:, :, :2], -1, -2) + H[:, None, :, 2]
@@ -65,7 +73,7 @@ def _robust_homography(
             error = np.linalg.norm(mapped[..., :2] / mapped[..., 2:] - xy, axis=-1)
         error = np.nan_to_num(error, nan=1e3, posinf=1e3)
         scale = robust_scale(error, seen > 0)[:, None] + 1e-12
-        weight = seen / (1 + (error / (2.0 * scale)) ** 2)
+        weight = np.where(judged[:, None], seen / (1 + (error / (2.0 * scale)) ** 2), seen)
     return weight, H
 
 
@@ -87,7 +95,8 @@ def _homography(
     S[~solvable] = np.eye(3)
     upper = np.linalg.solve(S, np.concatenate([Sx, Sy], axis=-1))
     gram = Sq - Sx @ upper[..., :3] - Sy @ upper[..., 3:]
-    h3 = np.linalg.eigh((gram + np.swapaxes(gram, -1, -2)) / 2)[1][..., :1]
+    gram = (gram + np.swapaxes(gram, -1, -2)) / 2 + AFFINE * np.diag([1.0, 1.0, 0.0])
+    h3 = np.linalg.eigh(gram)[1][..., :1]
     H = np.concatenate([upper[..., :3] @ h3, upper[..., 3:] @ h3, h3], axis=-1)
     H = np.linalg.solve(to_image, np.swapaxes(H, -1, -2) @ to_board)
     return H / np.where(np.abs(H[:, 2:, 2:]) > 1e-12, H[:, 2:, 2:], 1e-12)
@@ -150,9 +159,12 @@ def _middle(
 
 
 def robust_scale(length: Float[np.ndarray, "V S"], mask: Bool[np.ndarray, "V S"]) -> Float[np.ndarray, "V"]:
-    """Deviation per axis of two-dimensional normal errors from the median of their lengths (1.177 sigma)."""
+    """Deviation per axis of two-dimensional normal errors from the median of their lengths (1.177 sigma), and the
+    factor for what a pose (three corners' worth) takes from few of them (Rousseeuw & Leroy 1987). Infinite where they
+    are too few to be judged."""
     ordered = np.sort(np.where(mask, length, np.inf), axis=1)
     count = mask.sum(axis=1)
     at = np.clip(count // 2, 0, mask.shape[1] - 1)
     median = np.where(count > 0, ordered[np.arange(len(at)), at], 0.0)
-    return median / 1.1774
+    factor = 1 + 5 / np.maximum(count - 3, 1)
+    return np.where(count >= FEWEST_TO_JUDGE, factor * median / 1.1774, np.inf)

@@ -56,13 +56,15 @@ class CameraEdge:
 class ExtrinsicsReport:
     """edges: pairs of cameras that share moments. components: groups of connected cameras, the largest first.
     n_views: views with a pose, by camera. sentences: what the user should know. doubtful: cameras that no pair with
-    enough moments can be trusted of: a clock apart from the others', a mirrored picture, a camera that was moved."""
+    enough moments can be trusted of: a clock apart from the others', a mirrored picture, a camera that was moved.
+    misfits: views (their indices) in which something else was taken for the board; leave them out of what follows."""
 
     edges: tuple[CameraEdge, ...]
     components: tuple[tuple[str, ...], ...]
     n_views: dict[str, int]
     sentences: tuple[str, ...]
     doubtful: tuple[str, ...] = ()
+    misfits: tuple[int, ...] = ()
 
 
 def initial_rig(
@@ -113,8 +115,9 @@ def _report(
         )
     n_views = {name: int(views.there[i].sum()) for i, name in enumerate(names)}
     doubtful = _doubtful(edges, names, config)
-    sentences = tuple(_sentences(edges, doubtful, config))
-    return ExtrinsicsReport(tuple(edges), (tuple(names),), n_views, sentences, doubtful)
+    sentences = (*_misfit_sentences(views), *_sentences(edges, doubtful, config))
+    misfits = tuple(np.flatnonzero(views.misfit).tolist())
+    return ExtrinsicsReport(tuple(edges), (tuple(names),), n_views, sentences, doubtful, misfits)
 
 
 def _reason(solution: GraphSolution, i: int) -> str:
@@ -131,6 +134,20 @@ def _doubtful(edges: Sequence[CameraEdge], names: Sequence[str], config: Extrins
     if all(_at_odds(edge) for edge in telling) and len(names) > 2:
         return ()
     return tuple(name for name in names if odd[name] and all(odd[name]))
+
+
+def _misfit_sentences(views: PosedViews) -> list[str]:
+    """One for every camera in whose pictures something else was taken for the board."""
+    said = []
+    for camera, name in enumerate(views.observations.cameras):
+        frames = views.observations.view_frame[views.misfit & (views.observations.view_camera == camera)].tolist()
+        if frames:
+            listed = ", ".join(map(str, frames[:5])) + (", …" if len(frames) > 5 else "")
+            said.append(
+                f"In {len(frames)} pictures of camera {name} (frames {listed}) something that is not this board was "
+                f"taken for it: left out."
+            )
+    return said
 
 
 def _at_odds(edge: CameraEdge) -> bool:

@@ -173,6 +173,19 @@ def test_views_too_poor_for_a_pose_have_none():
     assert np.isfinite(poses.R[3:]).all()
 
 
+@pytest.mark.parametrize("corners", [(0, 4, 8, 13), (0, 1, 2, 19), (5, 6, 9, 10), (3, 6, 9, 12, 23)])
+def test_few_corners_are_enough_even_three_on_a_line(corners):
+    """Three of four corners on a line leave the homography open, but not the pose."""
+    it, R, _ = seen(n_moments=40, noise_px=0.1, missing_share=0.0)
+    whole = np.flatnonzero(it.corners_per_view == len(it.points))
+    few = it.of_corners(np.isin(it.corner, corners)).of_views(np.isin(np.arange(it.n_views), whole))
+    poses = board_poses(few, LENSES)
+    assert poses.rms_px.max() < 0.5
+    either = np.fmin(angles(poses.R, R[whole]), angles(poses.R_second, R[whole]))
+    assert (either < 0.3).mean() > 0.9
+    assert len(whole) > 15
+
+
 def test_the_order_of_corners_does_not_matter():
     it, *_ = seen(n_moments=15)
     order = np.random.default_rng(0).permutation(it.n_corners)

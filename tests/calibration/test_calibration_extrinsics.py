@@ -230,6 +230,26 @@ def test_nobody_is_doubted_without_reason(seed):
     assert not [s for s in report.sentences if "agree" in s]
 
 
+def test_what_is_no_board_is_left_out():
+    rig = ring(4, PINHOLE)
+    it = seen(rig)
+    wrong = np.flatnonzero(it.view_camera == 2)[[3, 7]]
+    xy, rows = it.xy.copy(), np.isin(it.view, wrong)
+    xy[rows] = np.random.default_rng(0).uniform(200, 600, (int(rows.sum()), 2))
+    found, _, report = initial_rig(replace(it, xy=xy), lenses(rig))
+    assert report.misfits == tuple(wrong.tolist())
+    frames = it.view_frame[wrong]
+    assert f"In 2 pictures of camera cam03 (frames {frames[0]}, {frames[1]})" in report.sentences[0]
+    assert errors(found, rig)[0] < 0.03
+
+
+def test_badly_known_lenses_leave_no_view_out():
+    rig = ring(4, PINHOLE)
+    bent = {n: replace(lens, distortion=np.array([0.05, 0.0, 0, 0, 0])) for n, lens in lenses(rig).items()}
+    _, _, report = initial_rig(seen(rig, outlier_share=0.05), bent)
+    assert report.misfits == ()
+
+
 def test_one_camera_is_a_rig_too():
     rig = ring(3, PINHOLE)
     it = seen(rig).of_cameras(["cam02"])
