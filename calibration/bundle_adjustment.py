@@ -15,7 +15,15 @@ from calibration.bundle_problem import Problem, gauge_directions, own_noise_px, 
 from calibration.bundle_result import BundleConfig, BundleResult
 from calibration.bundle_rounds import approach, refine
 from calibration.bundle_solver import Descent, scaled_gauge, viewing_distance
-from calibration.bundle_start import Work, check_start, moves_between_pictures, settled, two_sided, views_of_back
+from calibration.bundle_start import (
+    Work,
+    check_start,
+    moves_between_pictures,
+    seen_moments,
+    settled,
+    two_sided,
+    views_of_back,
+)
 from calibration.bundle_state import State, rig_from
 from calibration.camera import Rig
 from calibration.intrinsics_prior import IntrinsicsPrior
@@ -45,6 +53,7 @@ def bundle_adjust(
     """
     began = time.perf_counter()
     check_start(rig, motion, observations, config)
+    motion = seen_moments(motion, observations)
     moving = moves_between_pictures(observations, config)
     ended = _adjusted(_work(rig.subset(observations.cameras), motion, observations, config, priors, moving))
     if config.continuous == "auto" and not moving and _is_torn(ended, observations):

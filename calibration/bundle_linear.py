@@ -18,6 +18,11 @@ LARGEST_PIECE = 200_000
 """Multiplications of a matrix product that OpenBLAS does in the calling thread (its threshold is 262144)."""
 
 
+RIDGES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
+"""Shares by which a diagonal is raised when rounding has cost the knots' information its positive sign: next to a
+smooth motion (a small q) the sight of a single picture is lost in the digits."""
+
+
 @dataclass(frozen=True, eq=False)
 class Normal:
     """Information about P numbers of cameras and K knots of D numbers, and the downhill gradient.
@@ -120,13 +125,17 @@ def _band_cholesky(normal: Normal) -> np.ndarray:
             for column in range(size):
                 # Lower triangle: the next knot's row by this knot's column.
                 band[size + row - column, :-1, column] = normal.beside[:, column, row]  # type: ignore[index]
-    factor, info = lapack.dpbtrf(band.reshape(2 * size, count * size), lower=1)
-    if info != 0:
-        raise CalibrationError(
-            "the board's motion is not determined by what was seen of it",
-            remedy="Check the times of the pictures and the noise that was given.",
-        )
-    return factor
+    band = band.reshape(2 * size, count * size)
+    diagonal = band[0].copy()
+    for ridge in RIDGES:
+        band[0] = diagonal * (1 + ridge)
+        factor, info = lapack.dpbtrf(band, lower=1)
+        if info == 0:
+            return factor
+    raise CalibrationError(
+        "the board's motion is not determined by what was seen of it",
+        remedy="Check the times of the pictures and the noise that was given.",
+    )
 
 
 def _eliminate_band(normal: Normal, right: np.ndarray):

@@ -128,10 +128,9 @@ def linearise(problem: Problem, state: State) -> Linearised:
     pull = parameters.information @ off
     cost += float(off @ pull)
     motion_costs = (0.0, 0.0)
-    if problem.prior is None:
-        # Without corners that count a knot would have no information at all; a billionth of a unit keeps it in place.
-        sums.knots[:, range(6), range(6)] += 1e-9
-    else:
+    # Without corners that count a knot would have no information at all; a deviation of 30 m keeps it in place.
+    sums.knots[:, range(6), range(6)] += 1e-3
+    if problem.prior is not None:
         terms = prior_terms(problem.prior, state.knots)
         sums.knots += terms.diagonal
         sums.knot_gradient += terms.gradient

@@ -61,6 +61,13 @@ class Work:
         return np.where(count > 0, sums / np.maximum(count, 1), self.motion.time_s)
 
 
+def seen_moments(motion: BoardMotion, observations: BoardObservations) -> BoardMotion:
+    """The moments of a motion at which the board was seen."""
+    views = observations.corners_per_view > 0
+    keep = np.isin(motion.moment, observations.view_moment[views])
+    return BoardMotion(*(getattr(motion, name)[keep] for name in ("moment", "time_s", "R", "t", "velocity", "spin")))
+
+
 def views_of_back(rig: Rig, motion: BoardMotion, observations: BoardObservations) -> np.ndarray:
     """(V,) whether the camera stood behind the board: on the side to which its z points."""
     it = observations
