@@ -15,7 +15,8 @@ WIDTH = 320
 """Of a picture, in units of its drawing."""
 
 ARROW_CELLS = 0.9
-"""The longest arrow of all cameras, in cells of its field."""
+LONGEST_CELLS = 2.5
+"""Lengths of arrows, in cells of their field."""
 
 GRAPH_RADIUS = 105
 GRAPH_SIZE = (440, 300)
@@ -41,18 +42,15 @@ def heat_map(camera: CameraQuality) -> str:
 
 
 def arrow_scale(cameras: Sequence[CameraQuality], least_px: float) -> float:
-    """Pixels that the longest arrow stands for: the longest of all cameras, but no less than `least_px`."""
-    longest = [_longest(camera.field.mean_px) for camera in cameras]
-    return max([least_px, *longest])
+    """Pixels that an arrow of 0.9 cells stands for, in all cameras: nineteen arrows of twenty are shorter, so that a
+    single wrong place does not hide the others; but no less than `least_px`."""
+    lengths = np.concatenate([np.linalg.norm(camera.field.mean_px, axis=-1).ravel() for camera in cameras])
+    lengths = lengths[np.isfinite(lengths)]
+    return max(least_px, float(np.quantile(lengths, 0.95))) if len(lengths) else least_px
 
 
-def _longest(mean_px: Float[np.ndarray, "rows columns 2"]) -> float:
-    length = np.linalg.norm(mean_px, axis=-1)
-    return float(np.nanmax(length)) if np.isfinite(length).any() else 0.0
-
-
-def residual_arrows(camera: CameraQuality, longest_px: float) -> str:
-    """Mean residuals by place; an arrow of 0.9 cells is `longest_px`."""
+def residual_arrows(camera: CameraQuality, usual_px: float) -> str:
+    """Mean residuals by place; an arrow of 0.9 cells is `usual_px`, and none is longer than LONGEST_CELLS."""
     field = camera.field
     rows, columns = field.corners.shape
     height = _height(camera.image_size)
@@ -61,7 +59,8 @@ def residual_arrows(camera: CameraQuality, longest_px: float) -> str:
     for row in range(rows):
         for column in range(columns):
             x, y = (column + 0.5) * cell, (row + 0.5) * height / rows
-            parts.append(_arrow(x, y, field.mean_px[row, column] * ARROW_CELLS * cell / longest_px))
+            shift = field.mean_px[row, column] * ARROW_CELLS * cell / usual_px
+            parts.append(_arrow(x, y, shift * min(1.0, LONGEST_CELLS * cell / max(float(np.hypot(*shift)), 1e-9))))
     label = f"Mean reprojection error by place in the picture of {camera.name}"
     return _svg(WIDTH, height, "".join(parts), label)
 

@@ -106,18 +106,18 @@ def rig_section(report: CalibrationReport) -> str:
 
 def cameras_section(report: CalibrationReport) -> str:
     """One card per camera."""
-    longest = arrow_scale(report.cameras, LEAST_ARROW_PX)
-    cards = "".join(_card(camera, longest) for camera in report.cameras)
+    usual = arrow_scale(report.cameras, LEAST_ARROW_PX)
+    cards = "".join(_card(camera, usual) for camera in report.cameras)
     legend = (
         f"Arrows: mean of where corners were seen, minus where they should be, in places of {FEWEST_IN_CELL} or "
         "more corners. The scale is the same for all cameras: an arrow as long as a place is wide stands for "
-        f"{longest / ARROW_CELLS:.2f} px. Arrows that point all ways are noise; arrows that agree with neighbours "
+        f"{usual / ARROW_CELLS:.2f} px. Arrows that point all ways are noise; arrows that agree with neighbours "
         "show a lens that does not fit."
     )
     return f'<h2>Cameras</h2><div class="cameras">{cards}</div><p class="note">{legend}</p>{_camera_table(report)}'
 
 
-def _card(camera: CameraQuality, longest_px: float) -> str:
+def _card(camera: CameraQuality, usual_px: float) -> str:
     facts = {
         "error RMS": number(camera.errors.rms_px, 2, " px"),
         "median": number(camera.errors.median_px, 2, " px"),
@@ -134,7 +134,7 @@ def _card(camera: CameraQuality, longest_px: float) -> str:
         + f'<dl>{listed}</dl><div class="pictures">'
         f"<figure><figcaption>Where the board was seen: near {number(100 * camera.covered_share, 0)} % of the framed "
         f"cells, in which the working volume appears</figcaption>{heat_map(camera)}</figure>"
-        f"<figure><figcaption>{_of_field(camera)}</figcaption>{residual_arrows(camera, longest_px)}</figure>"
+        f"<figure><figcaption>{_of_field(camera)}</figcaption>{residual_arrows(camera, usual_px)}</figure>"
         "</div></article>"
     )
 
