@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float
 
 from calibration.intrinsics_prior import intrinsics_from
 from calibration.intrinsics_solver import (
+    ROUGH,
+    Effort,
     LensFit,
     Linearised,
     WeakPrior,
@@ -34,7 +36,8 @@ BAD_VIEW = 4.0
 FOCAL_STARTS = {Lens.BROWN_CONRADY: (0.45, 0.75, 1.2, 2.0, 4.0), Lens.FISHEYE: (0.22, 0.33, 0.5, 0.8, 1.4)}
 """Of the larger side of the picture: 96° to 14° across for one, 260° to 41° for the other."""
 
-START_ITERATIONS = 8
+PROMISING = 2
+"""Focal lengths that are followed with all coefficients, after steps with one."""
 
 POWERS = {Lens.BROWN_CONRADY: (2, 4, 1, 1, 6, 2, 4, 6), Lens.FISHEYE: (2, 4, 6, 8)}
 """Of the radius, by which the displacement relative to the radius grows with each coefficient."""
@@ -109,8 +112,14 @@ def started(table: ViewTable, model: LensModel) -> LensFit | None:
     """A lens without any knowledge: the best of some focal lengths, each with the poses that follow from it; None
     where no such lens images all corners."""
     base = BROWN if model.lens is Lens.BROWN_CONRADY else FISHEYE
-    tried = [_started_at(table, base, share * table.window.longer) for share in FOCAL_STARTS[model.lens]]
-    cost, fit = min(tried, key=lambda pair: pair[0])
+    few = np.isin(np.arange(4 + base.coefficients), (0, 1, 4))
+    begun = []
+    for share in FOCAL_STARTS[model.lens]:
+        prior = lens_prior(table.window, share * table.window.longer, base)
+        begun.append(_bettered(table, posed(table, prior.mean, base.lens), prior, few))
+    begun.sort(key=lambda tried: tried[0])
+    finished = [_bettered(table, fit, prior, ~np.zeros_like(few)) for _, fit, prior in begun[:PROMISING]]
+    cost, fit, _ = min(finished, key=lambda tried: tried[0])
     return extended(fit, model) if np.isfinite(cost) else None
 
 
@@ -120,19 +129,16 @@ def extended(fit: LensFit, model: LensModel) -> LensFit:
     return LensFit(fit.lens, np.concatenate([fit.parameters, np.zeros(missing)]), fit.R, fit.t)
 
 
-def _started_at(table: ViewTable, model: LensModel, focal_px: float) -> tuple[float, LensFit]:
-    prior = lens_prior(table.window, focal_px, model)
-    fit = posed(table, prior.mean, model.lens)
-    free = np.zeros(len(prior.mean), dtype=bool)
-    free[[0, 1, 4]] = True
-    for _ in range(2):
-        weighted = table.weighted(robust_weight(table, fit)[0])
-        if not np.isfinite(cost_of(weighted, fit)):
-            return np.inf, fit
-        fit = solve(weighted, fit, prior, noise_px=1.0, free=free, iterations=START_ITERATIONS)
-        free[:] = True
+def _bettered(
+    table: ViewTable, fit: LensFit, prior: WeakPrior, free: Bool[np.ndarray, "P"]
+) -> tuple[float, LensFit, WeakPrior]:
+    """Mean error (px, with an upper limit for outliers) after some steps; infinite where the start images nothing."""
+    weighted = table.weighted(robust_weight(table, fit)[0])
+    if not np.isfinite(cost_of(weighted, fit)):
+        return np.inf, fit, prior
+    fit = solve(weighted, fit, prior, noise_px=1.0, free=free, effort=ROUGH)
     error = distances(table, fit)[table.present]
-    return float(np.minimum(error, 5 * np.median(error)).mean()), fit
+    return float(np.minimum(error, 5 * np.median(error)).mean()), fit, prior
 
 
 def posed(table: ViewTable, parameters: Float[np.ndarray, "P"], lens: Lens) -> LensFit:
@@ -167,7 +173,7 @@ def fit_lens(table: ViewTable, start: LensFit, model: LensModel, *, outlier_sigm
     fit, sigma = start, 1.0
     for round_index in range(ROBUST_ROUNDS):
         weight, sigma = robust_weight(table, fit)
-        fit = solve(table.weighted(weight), fit, prior, noise_px=sigma, iterations=10)
+        fit = solve(table.weighted(weight), fit, prior, noise_px=sigma, effort=ROUGH)
         fit = unmirrored(table.weighted(weight), fit, prior) if round_index == 0 else fit
     keep, dropped = fitting_views(table, fit)
     table, fit = table.of(keep), LensFit(fit.lens, fit.parameters, fit.R[keep], fit.t[keep])
@@ -182,11 +188,11 @@ def fit_lens(table: ViewTable, start: LensFit, model: LensModel, *, outlier_sigm
 def unmirrored(table: ViewTable, fit: LensFit, prior: WeakPrior) -> LensFit:
     """With the other of the two poses that look alike from afar, in views that it explains better."""
     fixed = np.zeros(len(fit.parameters), dtype=bool)
-    here = solve(table, fit, prior, noise_px=1.0, free=fixed, iterations=3)
+    here = solve(table, fit, prior, noise_px=1.0, free=fixed, effort=Effort(3, 1e-3))
     other = LensFit(fit.lens, fit.parameters, *mirrored_poses(fit.R, fit.t))
     if not np.isfinite(cost_of(table, other)):
         return here
-    other = solve(table, other, prior, noise_px=1.0, free=fixed, iterations=6)
+    other = solve(table, other, prior, noise_px=1.0, free=fixed, effort=Effort(6, 1e-3))
     costs = [np.einsum("vk,vki->v", table.weight, residuals(table, one) ** 2) for one in (here, other)]
     better = costs[1] < costs[0]
     return LensFit(

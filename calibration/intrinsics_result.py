@@ -62,9 +62,9 @@ class IntrinsicsResult:
     covariance: (4 + D, 4 + D) in the order of parameter_names (px, then coefficients); zeros where a number was given
     and not estimated. rms_px, median_px: distance of the used corners from where they should be. used: indices of
     views in the observations. dropped: view -> what is wrong with it; other views were not needed. held_out_rms_px:
-    model -> error on views that it was not fitted to. coverage: used corners by rows and columns of equal parts of the
-    picture. ray_std: rad, standard deviation of the direction of a pixel's ray, RMS over the covered parts, apart from
-    a turn of the whole camera.
+    model -> error on views that it was not fitted to, of the models in question. coverage: used corners by rows and
+    columns of equal parts of the picture. ray_std: rad, standard deviation of the direction of a pixel's ray, RMS over
+    the covered parts, apart from a turn of the whole camera.
     """
 
     camera: str

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from calibration.intrinsics_fit import FittedLens
 from calibration.intrinsics_result import Verdict
+from calibration.intrinsics_views import Window
 
 GOOD_RAY, USABLE_RAY = 1e-3, 4e-3
 """rad: 4 and 16 mm at a distance of 4 m. Markerless detections there are off by 10 to 15 mm; a good lens adds nothing
@@ -63,13 +64,24 @@ def sentences_of(
         )
     if ray_std > GOOD_RAY:
         sentences.append(footage_to_add(fitted, coverage))
-    elif anywhere > USABLE_RAY:
+    elif anywhere > USABLE_RAY and not is_padded(fitted):
         reached = float((coverage > 0).mean())
         sentences.append(
             f"The board reached {reached:.0%} of the picture; elsewhere rays are not known. Record people within that "
             f"part, or {' and '.join(_place_wishes(coverage) or ['show the board in the corners of the picture'])}."
         )
+    if is_padded(fitted):
+        x, y = fitted.fit.parameters[2:4]
+        sentences.append(
+            f"The axis of the lens meets the picture at ({x:.0f}, {y:.0f}), far from its middle: the clip shows the "
+            "camera's picture in a part of a larger one. Record the camera itself if you can."
+        )
     return tuple(sentences)
+
+
+def is_padded(fitted: FittedLens) -> bool:
+    """Whether the axis was found where the corners are and not about the middle of the picture."""
+    return fitted.table.window != Window.of_picture(fitted.table.image_size)
 
 
 def choice_sentence(chosen: str, held_out_rms_px: Mapping[str, float]) -> tuple[str, ...]:
@@ -92,7 +104,7 @@ def contradiction(given_px: float, fitted_px: float) -> str:
 
 def footage_to_add(fitted: FittedLens, coverage: Int[np.ndarray, "8 8"], *, tilt: bool = False) -> str:
     """One sentence for whoever waves the board; `tilt`: that is wanted whatever the views look like."""
-    wishes = _tilt_wishes(fitted, tilt) + _size_wishes(fitted) + _place_wishes(coverage)
+    wishes = _tilt_wishes(fitted, tilt) + _size_wishes(fitted) + ([] if is_padded(fitted) else _place_wishes(coverage))
     if len(fitted.table) < WANTED_VIEWS:
         wishes.append(f"take more pictures ({len(fitted.table)} are used, {WANTED_VIEWS} or more are wanted)")
     return f"Add footage: {'; '.join(wishes or ['more of the same, slowly, in other places and tilts'])}."
@@ -104,11 +116,11 @@ def board_tilts(fitted: FittedLens) -> Float[np.ndarray, "V"]:
 
 
 def board_sizes(fitted: FittedLens) -> Float[np.ndarray, "V"]:
-    """Larger extent of the corners in the picture, as a share of its larger side."""
+    """Larger extent of the corners in the picture, as a share of its larger side (of the part in use)."""
     there = fitted.table.present[..., None]
     high = np.where(there, fitted.table.xy, -np.inf).max(axis=1)
     low = np.where(there, fitted.table.xy, np.inf).min(axis=1)
-    return (high - low).max(axis=-1) / max(fitted.table.image_size)
+    return (high - low).max(axis=-1) / fitted.table.window.longer
 
 
 def _tilt_wishes(fitted: FittedLens, wanted: bool) -> list[str]:

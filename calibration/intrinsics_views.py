@@ -129,9 +129,8 @@ def poses_from_rays(table: ViewTable, rays: Float[np.ndarray, "V K 3"]) -> Poses
     instead of pixels has no horizon; corners that fit badly count less. It is right for true pinhole rays only and as
     good as a start can be for others.
     """
-    known = np.isfinite(rays).all(axis=-1)
-    rays = np.where(known[..., None], rays, 0.0)
-    weight = table.weight * known
+    weight = np.where(np.isfinite(rays).all(axis=-1), table.weight, 0.0)
+    rays = np.nan_to_num(rays)
     size = max(float(np.abs(table.points).max(initial=0.0)), 1e-12)
     flat = np.concatenate([table.points[..., :2] / size, np.ones((*weight.shape, 1))], axis=-1)
     across = np.eye(3) - rays[..., :, None] * rays[..., None, :]
