@@ -67,7 +67,7 @@ def _proposals(
     views: PosedViews, rig: Rig, view: Int[np.ndarray, "C M"]
 ) -> tuple[Float[np.ndarray, "H M 3 3"], Float[np.ndarray, "H M 3"], Bool[np.ndarray, "H M"]]:
     """World poses (turn, and place of the middle) from both solutions of every camera."""
-    (turn, center), poses = _camera_arrays(rig), views.poses
+    (turn, center), poses = camera_arrays(rig), views.poses
     R_cam = np.stack([poses.R[view], poses.R_second[view]], axis=1)
     center_cam = np.stack([poses.t[view], poses.t_second[view]], axis=1) + R_cam @ views.middle
     exists = (view >= 0)[:, None] & np.isfinite(center_cam[..., 0])
@@ -84,7 +84,8 @@ def _own_rms(poses: ViewPoses, view: Int[np.ndarray, "C M"]) -> Float[np.ndarray
     return np.minimum(np.nan_to_num(rms, nan=1e3, posinf=1e3), 1e3)
 
 
-def _camera_arrays(rig: Rig) -> tuple[Float[np.ndarray, "C 3 3"], Float[np.ndarray, "C 3"]]:
+def camera_arrays(rig: Rig) -> tuple[Float[np.ndarray, "C 3 3"], Float[np.ndarray, "C 3"]]:
+    """cam_from_world turns, and centres, of all cameras."""
     return np.stack([camera.cam_from_world.R for camera in rig]), rig.centers
 
 
@@ -103,7 +104,7 @@ def _angles_squared(
 ) -> Float[np.ndarray, "H C M"]:
     """Mean squared angle (rad²) between where proposals put the outline (world, m) and where each camera saw it; 0 for
     views that are not there."""
-    turn, origin = _camera_arrays(rig)
+    turn, origin = camera_arrays(rig)
     square = np.zeros((len(placed), *seen.shape[:2]))
     for camera in range(len(rig)):
         expected = (placed - origin[camera]) @ turn[camera].T
@@ -115,10 +116,24 @@ def _angles_squared(
 def _refined(
     rig: Rig, rays: CornerRays, view: Int[np.ndarray, "C M"], R: np.ndarray, center: np.ndarray
 ) -> tuple[Float[np.ndarray, "M 3 3"], Float[np.ndarray, "M 3"]]:
-    """Damped Gauss–Newton over all views of a moment side by side; a step that makes it worse is not taken."""
     camera, moment = np.nonzero(view >= 0)
-    rays = rays.of(view[camera, moment])
-    turn, origin = (values[camera] for values in _camera_arrays(rig))
+    turn, origin = (values[camera] for values in camera_arrays(rig))
+    return refine_boards(rays.of(view[camera, moment]), turn, origin, moment, (R, center))
+
+
+def refine_boards(
+    rays: CornerRays,
+    turn: Float[np.ndarray, "v 3 3"],
+    origin: Float[np.ndarray, "v 3"],
+    moment: Int[np.ndarray, "v"],
+    start: tuple[Float[np.ndarray, "M 3 3"], Float[np.ndarray, "M 3"]],
+) -> tuple[Float[np.ndarray, "M 3 3"], Float[np.ndarray, "M 3"]]:
+    """World poses (turn, place of the middle) of the board at M moments from all views of each: damped Gauss–Newton of
+    all moments side by side, Cauchy weights; a step that makes it worse is not taken.
+
+    turn, origin: cam_from_world turn and centre of each view's camera. moment: which of the poses a view sees.
+    """
+    R, center = start
     damping, best = np.full(len(R), 1e-4), np.full(len(R), np.inf)
     R_best, center_best = R, center
     normal, gradient = np.zeros((len(R), 6, 6)), np.zeros((len(R), 6))
@@ -158,22 +173,17 @@ def _by_moment(
     return normals, gradients
 
 
-def moment_covariances(
-    rig: Rig,
+def view_informations(
     rays: CornerRays,
-    view: Int[np.ndarray, "C M"],
-    R: Float[np.ndarray, "M 3 3"],
-    center: Float[np.ndarray, "M 3"],
-) -> Float[np.ndarray, "M 6 6"]:
-    """Of the board's turn (rad, about its middle) and place (m) in world axes; each view counts with its own noise,
-    0.3 px per axis at least. The cameras are taken as exact."""
-    camera, moment = np.nonzero(view >= 0)
-    rays = rays.of(view[camera, moment])
-    turn, origin = (values[camera] for values in _camera_arrays(rig))
-    at = (turn @ (center[moment] - origin)[..., None])[..., 0]
-    residual = rays.residual_px(turn @ R[moment], at)
+    turn: Float[np.ndarray, "v 3 3"],
+    R: Float[np.ndarray, "v 3 3"],
+    center: Float[np.ndarray, "v 3"],
+) -> Float[np.ndarray, "v 6 6"]:
+    """What each view tells of the board's turn (rad, about its middle) and place (m) in world axes, R and center being
+    its pose before the camera; each counts with its own noise, 0.3 px per axis at least. Cameras are taken as exact."""
+    residual = rays.residual_px(R, center)
     square = np.where(np.isfinite(residual), residual, 0.0) ** 2
     variance = np.maximum(square.sum(axis=(-2, -1)) / (2 * rays.mask.sum(axis=1)), NOISE_PX**2)
-    normal, gradient, _ = pose_normals(rays, turn @ R[moment], at, 1e3)
-    normals, _ = _by_moment(turn, moment, normal / variance[:, None, None], gradient, len(R))
-    return np.linalg.inv(normals)
+    normal, gradient, _ = pose_normals(rays, R, center, 1e3)
+    each = np.arange(len(turn))
+    return _by_moment(turn, each, normal / variance[:, None, None], gradient, len(turn))[0]

@@ -12,25 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from calibration.board_motion import BoardMotion
 from calibration.camera import Camera, Rig
 from calibration.errors import CalibrationError
-from calibration.extrinsics_boards import moment_covariances, place_boards
-from calibration.extrinsics_pairs import board_outline
-from calibration.extrinsics_views import PosedViews
 from calibration.observations import BoardObservations
-from calibration.transforms import RigidTransform, nearest_rotation
-
-STILL_M = 0.01
-"""A board whose outline stays within a centimetre has not been moved."""
-
-TOSS_UP = 0.7
-"""Ratio of the residuals of a plane's two solutions above which noise may have decided between them."""
-
-DOUBTFUL_TILT = np.radians(0.5)
-"""A floor tilted by half a degree is 26 mm off at 3 m: a foot's sole."""
+from calibration.transforms import RigidTransform
+from calibration.world_floor import still_board
 
 Origin = Literal["corner", "middle", "cameras"]
 Heading = Literal["board", "away"]
@@ -105,8 +94,9 @@ def from_floor_board(
 ) -> WorldFrame:
     """The world in which the board lies on the floor, from views of it by one camera of the rig or more.
 
-    moments: those of `BoardObservations.view_moment` at which it lay there; all when absent. Where the board was moved
-    between them, the place at which it lay longest counts. The board lies with the side up that the cameras see.
+    moments: those of `BoardObservations.view_moment` at which it lay there; all when absent. It is one still board, so
+    that the cameras' clips need not have been taken at once; where it was moved, the place that most pictures show
+    counts. It lies with the side up that the cameras see.
     """
     names = [name for name in rig.names if name in observations.cameras]
     if not names:
@@ -116,20 +106,10 @@ def from_floor_board(
             remedy=f"Take a clip of one of {', '.join(rig.names)}.",
         )
     seen = _of_moments(observations.of_cameras(names), moments)
-    known = rig.subset(names)
-    views = PosedViews.of(seen, {camera.name: camera.intrinsics for camera in known})
-    if not views.there.any():
-        raise CalibrationError(
-            "no camera saw enough of the board on the floor for its pose",
-            remedy="Lay it flat where a camera sees all of it, large in the picture, and record a second of it.",
-        )
-    motion = place_boards(views, known)
-    lying = _lying_longest(motion, seen.points)
-    tilt = _tilt_std(views, known, motion, lying)
-    sentences = _floor_sentences(views, lying, tilt)
-    how = f"from the board on the floor ({int(lying.sum())} moments, {', '.join(_seen_by(views, lying))})"
-    pose, doubts = _on_the_floor(rig, _mean_pose(motion, lying), seen.points, config or FloorConfig())
-    return WorldFrame(pose, 1.0, how, sentences + doubts, tilt)
+    board = still_board(seen, rig.subset(names))
+    pose, doubts = _on_the_floor(rig, board.pose, seen.points, config or FloorConfig())
+    how = f"from the board on the floor ({board.n_agreeing} pictures, {', '.join(board.cameras)})"
+    return WorldFrame(pose, 1.0, how, board.sentences + doubts, board.tilt_std)
 
 
 def from_moment(
@@ -184,60 +164,6 @@ def _of_moments(
     if moments is None:
         return observations
     return observations.of_views(np.isin(observations.view_moment, np.asarray(moments, dtype=int)))
-
-
-def _outlines(motion: BoardMotion, points: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "M 5 3"]:
-    """Five points of the board at every moment."""
-    outline = board_outline(points) + points.mean(axis=0)
-    return motion.t[:, None] + outline @ np.swapaxes(motion.R, -1, -2)
-
-
-def _lying_longest(motion: BoardMotion, points: Float[np.ndarray, "K 3"]) -> Bool[np.ndarray, "M"]:
-    """The moments of the place that most of them share."""
-    outlines = _outlines(motion, points)
-    near = np.stack([np.linalg.norm(outlines - one, axis=-1).max(axis=-1) < STILL_M for one in outlines])
-    return near[int(near.sum(axis=1).argmax())]
-
-
-def _mean_pose(motion: BoardMotion, rows: Bool[np.ndarray, "M"]) -> RigidTransform:
-    return RigidTransform(nearest_rotation(motion.R[rows].sum(axis=0)), np.median(motion.t[rows], axis=0))
-
-
-def _tilt_std(views: PosedViews, rig: Rig, motion: BoardMotion, rows: Bool[np.ndarray, "M"]) -> float:
-    """Of the board's normal at one moment, in its worse direction: views of a still board repeat their errors."""
-    view = views.view[:, np.isin(views.moment, motion.moment[rows])]
-    center = motion.t[rows] + motion.R[rows] @ views.middle
-    turn = moment_covariances(rig, views.rays, view, motion.R[rows], center)[:, :3, :3]
-    in_board = np.swapaxes(motion.R[rows], -1, -2) @ turn @ motion.R[rows]
-    worst = np.linalg.eigvalsh(in_board[:, :2, :2])[:, -1]
-    return float(np.sqrt(np.median(worst)))
-
-
-def _seen_by(views: PosedViews, rows: Bool[np.ndarray, "M"]) -> list[str]:
-    there = views.there[:, views.there.any(axis=0)][:, rows]
-    return [views.observations.cameras[i] for i in np.flatnonzero(there.any(axis=1))]
-
-
-def _floor_sentences(views: PosedViews, lying: Bool[np.ndarray, "M"], tilt: float) -> tuple[str, ...]:
-    said = []
-    names = _seen_by(views, lying)
-    if not lying.all():
-        said.append(
-            f"The board on the floor did not lie still: of {len(lying)} moments {int(lying.sum())} were used, where it "
-            f"lay longest."
-        )
-    level = f"The floor's tilt is known to ± {np.degrees(tilt):.2f}° ({1000 * np.tan(tilt) * 3:.0f} mm at 3 m)"
-    if tilt > DOUBTFUL_TILT:
-        level += ": lay the board where more cameras see it, and larger"
-    said.append(level + ".")
-    view = views.view[:, views.there.any(axis=0)][:, lying]
-    ambiguous = np.median(views.poses.ambiguity[view[view >= 0]]) > TOSS_UP
-    if len(names) == 1 and ambiguous:
-        said.append(
-            f"Only {names[0]} saw the board on the floor, and so small that its picture can be read as two tilts: look "
-            f"at the result, or lay it where another camera sees it too."
-        )
-    return tuple(said)
 
 
 def _on_the_floor(
