@@ -36,6 +36,11 @@ class Observed:
     floor: BoardObservations | None = None
     reports: Mapping[str, DetectionReport] = field(default_factory=dict)
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What looking for the board has to tell."""
+        return tuple(dict.fromkeys(sentence for report in self.reports.values() for sentence in report.sentences))
+
 
 def observe(clips: CalibrationClips, observer: Observer, *, threads: int = 0, force: bool = False) -> Observed:
     """Look for the board in all clips, or take what an earlier run has found in the same files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -49,11 +50,12 @@ class Calibration:
     bundle: BundleResult
     intrinsics: Mapping[str, IntrinsicsResult]
     findings: tuple[Finding, ...]
+    seconds: float
 
 
 def calibrate(observed: Observed, config: CalibrateConfig | None = None) -> Calibration:
     """Solve what was seen. Raises CalibrationError with a sentence for each fault that makes a rig meaningless."""
-    config = config or CalibrateConfig()
+    config, began = config or CalibrateConfig(), time.perf_counter()
     shared = shared_views(observed)
     findings = [*_no_errors(diagnose(shared))]
     lenses, priors = find_lenses(observed, config)
@@ -65,7 +67,8 @@ def calibrate(observed: Observed, config: CalibrateConfig | None = None) -> Cali
     tested = None if held_out is None else _tested(bundle, held_out, config.bundle)
     world = find_world(bundle.rig, bundle.motion, shared.points, observed.floor, config.world)
     report = assess(solved, bundle, lenses, extrinsics, held_out=tested, world=world)
-    return Calibration(world.of_rig(bundle.rig), world, report, bundle, lenses, tuple(dict.fromkeys(findings)))
+    seconds, said = time.perf_counter() - began, tuple(dict.fromkeys(findings))
+    return Calibration(world.of_rig(bundle.rig), world, report, bundle, lenses, said, seconds)
 
 
 def shared_views(observed: Observed) -> BoardObservations:

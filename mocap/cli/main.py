@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mocap.cli import batch, doctor, evaluate, export, models, process, synth
+from mocap.cli import batch, board, calibrate, doctor, evaluate, export, models, process, synth
 from mocap.cli.console import explained, obey_signals
 
 app = typer.Typer(
@@ -15,6 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command("board", short_help="Make a calibration board to print.")(explained(board.command))
+app.command("calibrate", short_help="Make the rig of a session from clips of a board.")(explained(calibrate.command))
 app.command("process", short_help="Turn takes into BVH.")(explained(process.command))
 app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
 app.command("export")(explained(export.command))
