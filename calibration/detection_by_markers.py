@@ -28,8 +28,8 @@ LEAST_MOVE_PX = 2.0
 
 @dataclass(frozen=True, eq=False)
 class MarkerLook:
-    """One picture. markers: those of the board that agree with each other, of n_found. mirrored: they are seen from
-    behind. xy: (K, 2) px, NaN where a corner is not seen."""
+    """One picture. markers: those of the board that agree with each other; n_found: different ones on that side of
+    it. mirrored: they are seen from behind. xy: (K, 2) px, NaN where a corner is not seen."""
 
     markers: FoundMarkers
     n_found: int
@@ -40,20 +40,21 @@ class MarkerLook:
 def look_by_markers(gray: np.ndarray, layout: MarkerLayout, found: FoundMarkers) -> MarkerLook:
     """Corners where the markers say, then once more where the corners say, those without a marker included."""
     markers, mirrored = agreeing(found, layout)
+    n_found = len(np.unique(found.ids[found.mirrored == mirrored]))
     nowhere = np.full((len(layout.corners), 2), np.nan)
     if len(markers) < MINIMUM_MARKERS:
-        return MarkerLook(markers, len(found), mirrored, nowhere)
+        return MarkerLook(markers, n_found, mirrored, nowhere)
     flat = layout.marker_corners[np.searchsorted(layout.ids, markers.ids)]
     xy, jacobian = _from_markers(layout.corners, flat, markers.corners)
     first = _fitted(gray, layout, (xy, jacobian), xy, MAY_MOVE[0])
     known = np.isfinite(first[:, 0])
     if not known.any():
-        return MarkerLook(markers, len(found), mirrored, first)
+        return MarkerLook(markers, n_found, mirrored, first)
     few = known.sum() < ENOUGH_CORNERS
     more = (flat.reshape(-1, 2), markers.corners.reshape(-1, 2)) if few else None
     xy, jacobian = _from_corners(layout.corners, first, more)
     start = np.where(known[:, None], first, xy)
-    return MarkerLook(markers, len(found), mirrored, _fitted(gray, layout, (xy, jacobian), start, MAY_MOVE[1]))
+    return MarkerLook(markers, n_found, mirrored, _fitted(gray, layout, (xy, jacobian), start, MAY_MOVE[1]))
 
 
 def agreeing(found: FoundMarkers, layout: MarkerLayout) -> tuple[FoundMarkers, bool]:

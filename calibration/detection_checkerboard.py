@@ -18,6 +18,7 @@ from calibration.detection_saddles import SaddleGuess, fit_saddles
 
 SEARCH_PX = 960
 """Longer side of the picture in which the board is searched; corners are then fitted in the whole one."""
+SEARCH = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE
 MIN_LIKENESS = 0.8
 NEIGHBOURS = 9
 LEAST_SHARE = 0.75
@@ -51,7 +52,7 @@ def _searched(gray: np.ndarray, columns: int, rows: int) -> np.ndarray | None:
     scale = max(1.0, max(gray.shape) / SEARCH_PX)
     size = (round(gray.shape[1] / scale), round(gray.shape[0] / scale))
     small = gray if scale == 1.0 else cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    found, corners = cv2.findChessboardCornersSB(small, (columns, rows), flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
+    found, corners = cv2.findChessboardCornersSB(small, (columns, rows), flags=SEARCH)
     if not found or corners is None:
         return None
     px = np.asarray(corners, dtype=np.float64).reshape(rows, columns, 2)
@@ -65,8 +66,7 @@ def _from_the_front(px: np.ndarray) -> np.ndarray:
 
 
 def _turned(board: Checkerboard) -> np.ndarray:
-    """Whether white lies at u v < 0 around each corner: where the square to its top left is black it does not... the
-    top left of corner (0, 0) is square (0, 0)."""
+    """Whether white lies at u v < 0 around each corner: it does where the square to the top left is black."""
     return np.asarray(board.is_black[:-1, :-1], dtype=bool).reshape(-1)
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
-from calibration.detection import Board, BoardDetector, SeenCorners
+from calibration.board_grids import Checkerboard
+from calibration.boards import CharucoBoard
+from calibration.detection import Board, BoardDetector, Look, SeenCorners
+from calibration.detection_diagnosis import why_not_found
+from calibration.detection_recognise import BoardVariant, PrintEvidence, ways_of_printing
+from calibration.errors import CalibrationError
 from calibration.observations import BoardObservations
 from mocap.calibrate.detect_boards_pictures import Pictures, Source, open_pictures
 from mocap.core.config import Report
@@ -23,12 +29,8 @@ Progress = Callable[[int, int], None]
 WAITING = 2
 """Pictures a thread that wait for it, so that memory stays small."""
 
-SURE_CORNERS = 60
-SURE_PICTURES = 3
-"""Corners and pictures after which the way a board is printed is settled."""
-
-CLEARLY = 4
-"""How many times as many corners the right way of printing must give as any other."""
+PICTURES_OF_WHAT_ELSE = 3
+"""Pictures a camera in which is looked for what else than the board might be there."""
 
 
 class CameraDetection(Report):
@@ -42,21 +44,30 @@ class CameraDetection(Report):
 
 
 class DetectionReport(Report):
-    """cameras: by name. inverted, legacy: how the board turned out to be printed. sentences: what is worth telling."""
+    """cameras: by name. inverted, legacy, marker_share: how the board turned out to be printed (marker_share: side of a
+    marker to that of a square, None where it is as described). ids_shared: corners with the same id are the same for
+    all cameras; not so on a checkerboard that looks the same upside down. sentences: what is worth telling."""
 
     cameras: dict[str, CameraDetection]
     inverted: bool
     legacy: bool
+    marker_share: float | None = None
+    ids_shared: bool = True
     sentences: tuple[str, ...] = ()
 
 
 @dataclass
 class _Looked:
-    """What came of one camera so far: picture index and, for each way of printing that was tried, what was seen."""
+    """What came of one camera: picture index and, for each way of printing that was tried, what was seen."""
 
     pictures: Pictures
     index: list[int] = field(default_factory=list)
-    seen: list[dict[int, SeenCorners | None]] = field(default_factory=list)
+    looks: list[dict[int, Look]] = field(default_factory=list)
+
+    def seen(self, way: int) -> list[tuple[int, SeenCorners]]:
+        """Pictures with the board."""
+        looks = zip(self.index, self.looks, strict=True)
+        return [(i, look.seen) for i, tried in looks if (look := tried.get(way)) is not None and look.seen is not None]
 
 
 def detect_in_clips(
@@ -72,67 +83,73 @@ def detect_in_clips(
     """Every corner of a board that the cameras saw, the same whatever `threads` (0: one a core) is.
 
     How the board is printed (inverted, legacy layout, seen from behind) shows in the pictures, whatever `board` says
-    of it. rotations: degrees clockwise by which a camera's pictures are turned on top of what its file says.
+    of it. rotations: degrees clockwise by which a camera's pictures are turned on top of what its file says. Without
+    `times`, pictures of one index belong together. Raises CalibrationError, with what is seen instead, where no camera
+    sees the board.
     """
     if not clips:
         raise InputError("there are no clips to look for a board in")
     turns = rotations or {}
-    looked = {name: _Looked(open_pictures(source, turns.get(name, 0))) for name, source in clips.items()}
-    ways = _ways_of_printing(board)
-    way = _look(looked, [BoardDetector(b) for b in ways], threads or os.cpu_count() or 1, every, progress)
-    clocks = _clocks({name: it.pictures for name, it in looked.items()}, times)
-    parts = [_observations(name, it, way, ways[way], clocks[name]) for name, it in looked.items()]
-    observations = BoardObservations.joined(parts)
-    cameras = {name: _camera_report(it, way) for name, it in looked.items()}
-    return observations, DetectionReport(
-        cameras=cameras,
-        inverted=bool(getattr(ways[way], "inverted", False)),
-        legacy=bool(getattr(ways[way], "legacy", False)),
-        sentences=tuple(sentence for report in cameras.values() for sentence in report.sentences),
-    )
+    sources = {name: open_pictures(source, turns.get(name, 0)) for name, source in clips.items()}
+    clocks = _clocks(sources, times)
+    pace = _Pace(threads or os.cpu_count() or 1, max(every, 1), progress)
+    looked, evidence, way = _look(sources, ways_of_printing(board), pace)
+    variant = evidence.variant()
+    if variant.marker_share is not None:
+        looked, evidence, way = _look(sources, (variant.applied(board),), pace)
+    if evidence.contradicts:
+        reason = why_not_found(board, _sample(sources))
+        raise CalibrationError(reason.what, where=", ".join(clips), remedy=reason.remedy)
+    parts = [_observations(name, it, way, board, clocks[name]) for name, it in looked.items()]
+    return BoardObservations.joined(parts), _report(board, looked, way, variant)
 
 
-def _ways_of_printing(board: Board) -> list[Board]:
-    """As described first; a legacy layout differs where rows are even in number."""
-    found = [board, replace(board, inverted=not board.inverted)]
-    if board.squares_y % 2 == 0:
-        found += [replace(b, legacy=not board.legacy) for b in found]
-    return found
+@dataclass(frozen=True)
+class _Pace:
+    threads: int
+    every: int
+    progress: Progress | None
 
 
 def _look(
-    looked: dict[str, _Looked], detectors: list[BoardDetector], threads: int, every: int, progress: Progress | None
-) -> int:
-    """Look at all pictures; the way of printing. All ways are tried until one is settled."""
-    total = sum(len(range(0, it.pictures.n, every)) for it in looked.values())
-    counted, done, way = _Evidence(len(detectors)), 0, -1
-    waiting: deque[tuple[_Looked, int, Future[dict[int, SeenCorners | None]]]] = deque()
+    sources: Mapping[str, Pictures], ways: Sequence[Board], pace: _Pace
+) -> tuple[dict[str, _Looked], PrintEvidence, int]:
+    """Look at all pictures, in all ways of printing until one is settled, which is then the last of what it returns.
+
+    What later pictures say of a settled way counts, but no longer for the choice: it does not depend on how many
+    pictures were waiting when it was made.
+    """
+    looked = {name: _Looked(pictures) for name, pictures in sources.items()}
+    detectors = [BoardDetector(way) for way in ways]
+    total = sum(len(range(0, it.n, pace.every)) for it in sources.values())
+    evidence, settled, done = PrintEvidence(ways), (0 if len(ways) == 1 else None), 0
+    waiting: deque[tuple[_Looked, int, Future[dict[int, Look]]]] = deque()
 
     def take() -> None:
-        nonlocal done, way
+        nonlocal settled, done
         it, index, future = waiting.popleft()
+        looks = future.result()
         it.index.append(index)
-        it.seen.append(future.result())
-        if way < 0:
-            counted.add(it.seen[-1])
-            way = counted.settled()
+        it.looks.append(looks)
+        evidence.add(looks if settled is None else {settled: looks[settled]})
+        settled = evidence.settled if settled is None else settled
         done += 1
-        if progress is not None:
-            progress(done, total)
+        if pace.progress is not None:
+            pace.progress(done, total)
 
-    with ThreadPoolExecutor(threads) as pool:
-        for it, index, gray in _in_turn(looked, every):
-            tried = range(len(detectors)) if way < 0 else (way,)
-            waiting.append((it, index, pool.submit(_detect, gray, detectors, tuple(tried))))
-            if len(waiting) > WAITING * threads:
+    with ThreadPoolExecutor(pace.threads) as pool:
+        for it, index, gray in _in_turn(looked, pace.every):
+            tried = tuple(range(len(ways))) if settled is None else (settled,)
+            waiting.append((it, index, pool.submit(_look_at, gray, detectors, tried)))
+            if len(waiting) > WAITING * pace.threads:
                 take()
         while waiting:
             take()
-    return way if way >= 0 else counted.best()
+    return looked, evidence, evidence.best if settled is None else settled
 
 
-def _detect(gray: np.ndarray, detectors: list[BoardDetector], tried: tuple[int, ...]) -> dict[int, SeenCorners | None]:
-    return {way: detectors[way].detect(gray) for way in tried}
+def _look_at(gray: np.ndarray, detectors: list[BoardDetector], tried: tuple[int, ...]) -> dict[int, Look]:
+    return {way: detectors[way].look(gray) for way in tried}
 
 
 def _in_turn(looked: dict[str, _Looked], every: int) -> Iterator[tuple[_Looked, int, np.ndarray]]:
@@ -148,48 +165,31 @@ def _in_turn(looked: dict[str, _Looked], every: int) -> Iterator[tuple[_Looked, 
         running = going
 
 
-class _Evidence:
-    """Corners and pictures for each way of printing."""
-
-    def __init__(self, n_ways: int) -> None:
-        self._corners = [0] * n_ways
-        self._pictures = [0] * n_ways
-
-    def add(self, seen: dict[int, SeenCorners | None]) -> None:
-        for way, corners in seen.items():
-            if corners is not None:
-                self._corners[way] += len(corners)
-                self._pictures[way] += 1
-
-    def best(self) -> int:
-        return int(np.argmax(self._corners))
-
-    def settled(self) -> int:
-        """The way that is sure, or -1."""
-        best = self.best()
-        rivals = [n for way, n in enumerate(self._corners) if way != best]
-        clear = self._corners[best] >= max(SURE_CORNERS, CLEARLY * max(rivals, default=0))
-        return best if clear and self._pictures[best] >= SURE_PICTURES else -1
+def _sample(sources: Mapping[str, Pictures]) -> list[np.ndarray]:
+    """Some pictures of every camera, spread over its clip."""
+    found = []
+    for pictures in sources.values():
+        every = max(1, pictures.n // PICTURES_OF_WHAT_ELSE)
+        found += [gray for _, gray in islice(pictures.each(every), PICTURES_OF_WHAT_ELSE)]
+    return found
 
 
-def _clocks(pictures: dict[str, Pictures], times: FrameTimes | None) -> dict[str, ClipTimes]:
+def _clocks(sources: Mapping[str, Pictures], times: FrameTimes | None) -> dict[str, ClipTimes]:
+    """Times and moments of every picture: of the file, else the clips' own times and indices."""
     if times is not None:
-        named = times.named(tuple(pictures))
-        return {name: named.of_clip(name, it.n) for name, it in pictures.items()}
+        named = times.named(tuple(sources))
+        return {name: named.of_clip(name, it.n) for name, it in sources.items()}
     clocks = {}
-    for name, it in pictures.items():
+    for name, it in sources.items():
         time_s = it.moment.astype(np.float64) if it.time_s is None else it.time_s
-        clocks[name] = ClipTimes(np.arange(it.n), time_s, it.moment)
+        clocks[name] = ClipTimes(np.arange(it.n), time_s, np.asarray(it.moment, dtype=np.int64))
     return clocks
 
 
 def _observations(name: str, it: _Looked, way: int, board: Board, clock: ClipTimes) -> BoardObservations:
     """Views of one camera; pictures without a time are left out."""
-    rows = [(i, s) for i, seen in zip(it.index, it.seen, strict=True) if (s := seen.get(way)) is not None]
+    rows = [(i, seen) for i, seen in it.seen(way) if i in set(clock.frame.tolist())]
     frame = np.array([i for i, _ in rows], dtype=np.int64)
-    timed = np.isin(frame, clock.frame)
-    rows = [row for row, keep in zip(rows, timed, strict=True) if keep]
-    frame = frame[timed]
     at = np.searchsorted(clock.frame, frame)
     lengths = np.array([len(s) for _, s in rows], dtype=np.int64)
     return BoardObservations(
@@ -206,12 +206,43 @@ def _observations(name: str, it: _Looked, way: int, board: Board, clock: ClipTim
     )
 
 
-def _camera_report(it: _Looked, way: int) -> CameraDetection:
-    seen = [s for tried in it.seen if (s := tried.get(way)) is not None]
+def _report(board: Board, looked: dict[str, _Looked], way: int, variant: BoardVariant) -> DetectionReport:
+    cameras = {name: _camera_report(name, it, way) for name, it in looked.items()}
+    shared = not (isinstance(board, Checkerboard) and board.looks_the_same_upside_down)
+    told = [sentence for report in cameras.values() for sentence in report.sentences]
+    if variant.marker_share is not None and isinstance(board, CharucoBoard):
+        described = board.marker_m / board.square_m
+        told.append(
+            f"the markers are {variant.marker_share:.2f} of a square wide, not {described:.2f} as the board's "
+            "description says; the former was used. Measure a square and a marker of the print"
+        )
+    if not shared and len(cameras) > 1:
+        told.append(
+            f"a checkerboard of {board.squares_x} x {board.squares_y} squares looks the same upside down: good for "
+            "lenses, not for the places of several cameras. Take one with an odd sum of columns and rows, or a "
+            "ChArUco board"
+        )
+    return DetectionReport(
+        cameras=cameras,
+        inverted=variant.inverted,
+        legacy=variant.legacy,
+        marker_share=variant.marker_share,
+        ids_shared=shared,
+        sentences=tuple(told),
+    )
+
+
+def _camera_report(name: str, it: _Looked, way: int) -> CameraDetection:
+    seen = [s for _, s in it.seen(way)]
+    told = [f"{name}: {sentence}" for sentence in it.pictures.sentences]
+    if not seen:
+        told.append(
+            f"{name}: the board is in none of its {len(it.index)} pictures. Show it the board, nearer and facing it"
+        )
     return CameraDetection(
         pictures=len(it.index),
         found=len(seen),
         mirrored=sum(s.mirrored for s in seen),
         corners=sum(len(s) for s in seen),
-        sentences=tuple(it.pictures.sentences),
+        sentences=tuple(told),
     )
