@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from calibration_report_worlds import aligned, pixels_in_pictures
 
 from calibration import CalibrationError, Camera, Intrinsics, Lens, Rig, RigidTransform, quality_pixels, quality_volume
 from calibration.board_grids import AprilGrid
@@ -131,7 +132,7 @@ def test_expected_errors_are_those_that_happen(monkeypatch):
     rng = np.random.default_rng(4)
     parameters, covariance = uncertain(RIG, rng)
     volume = expected_errors(RIG, parameters, covariance, low=LOW, high=HIGH)
-    points, px = volume.points, pixels_in_pictures(volume.points)
+    points, px = volume.points, pixels_in_pictures(RIG, volume.points)
     errors = np.array([aligned(found, points) - points for found in triangulated_by_wrong_rigs(covariance, px, points)])
     happened = 1e3 * np.sqrt((errors**2).sum(axis=-1).mean(axis=0))
     # RMS of 60 draws of a length with 1-3 degrees of freedom: 9 % each at most (sqrt(2 / 60) / 2). Points share the
@@ -141,13 +142,6 @@ def test_expected_errors_are_those_that_happen(monkeypatch):
     assert abs(ratio.mean() - 1) < 0.27
 
 
-def pixels_in_pictures(points: np.ndarray) -> np.ndarray:
-    px = np.moveaxis(RIG.project(points), 0, 1)
-    sizes = np.array([camera.intrinsics.image_size for camera in RIG])
-    with np.errstate(invalid="ignore"):
-        return np.where(((px >= -0.5) & (px < sizes - 0.5)).all(axis=-1, keepdims=True), px, np.nan)
-
-
 def triangulated_by_wrong_rigs(covariance: np.ndarray, px: np.ndarray, points: np.ndarray, draws: int = 60):
     parameters = lens_and_pose(RIG)
     rng = np.random.default_rng(8)
@@ -155,13 +149,6 @@ def triangulated_by_wrong_rigs(covariance: np.ndarray, px: np.ndarray, points: n
     for _ in range(draws):
         wrong = disturbed(RIG, parameters, factor @ rng.normal(size=len(covariance)))
         yield least_squares_points(wrong, px, points)
-
-
-def aligned(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """Rigidly moved to lie best on others (Kabsch 1976): where everything lies is nobody's error."""
-    middle, there = points.mean(axis=0), onto.mean(axis=0)
-    U, _, Vt = np.linalg.svd((onto - there).T @ (points - middle))
-    return (points - middle) @ (U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt).T + there
 
 
 def moved_as_one(parameters: tuple[tuple[str, str], ...], shift: np.ndarray, turn: np.ndarray) -> np.ndarray:
