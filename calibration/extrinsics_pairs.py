@@ -21,7 +21,7 @@ MAX_PROPOSALS = 48
 MAX_VOTERS = 64
 VOTE_ANGLE = 0.03
 """Radians between a board's prediction and where it was seen, beyond which a moment is against a proposal: twice the
-depth error of a small board (2 % of the distance), seen from the side, and a hundredth of a wrong solution's."""
+depth error of a small board (2 % of the distance), seen from the side, and a tenth of what a wrong solution gives."""
 
 REFINEMENT_STEPS = 8
 SETTLED = 1e-5
