@@ -27,7 +27,7 @@ MISFIT_RATIO = 3.0
 
 
 def picture_sizes(it: BoardObservations, intrinsics: Mapping[str, Intrinsics]) -> list[Finding]:
-    """Lenses calibrated for pictures of another size than the clips have; two cameras exchanged, if that explains it."""
+    """Lenses calibrated for pictures of another size than the clips have; two cameras exchanged, if that is why."""
     lens_size = {name: intrinsics[name].image_size for name in it.cameras if name in intrinsics}
     size = dict(zip(it.cameras, it.image_sizes, strict=True))
     wrong = tuple(name for name in lens_size if lens_size[name] != size[name])
@@ -111,7 +111,7 @@ def _is_sure(fits: LensFits, camera: int, lens: int) -> bool:
     gain = gain[np.isfinite(gain)]
     if len(gain) < LEAST_VIEWS:
         return False
-    return float(gain.mean()) > max(BETTER, SURE * float(gain.std(ddof=1)) / np.sqrt(len(gain)))
+    return float(gain.mean()) > max(BETTER, SURE * float(gain.std(ddof=1)) / len(gain) ** 0.5)
 
 
 def misfits(fits: LensFits) -> list[Finding]:

@@ -13,10 +13,14 @@ from calibration.diagnosis_tracks import Tracks, aligned, best_shift
 
 GOOD = 0.03
 """Misfit, of the distance, of two tracks that are one: depth of a small board is known to 1 or 2 %."""
-FINE = 0.008
-"""Below this there is nothing to explain."""
+FINE = 0.004
+"""Below this there is nothing to explain: 12 mm at 3 m."""
+LEAST_TIMED = 15
+"""Moments that two cameras must share for a word about their clocks: fewer fit each other shifted, by chance."""
 CLEARLY = 0.5
 """Another explanation must leave at most this share of the misfit."""
+AGREED = 0.5
+"""Moments to which delays between three cameras must add up."""
 BACK = 0.8
 """Share of the views from one side, from which a camera is on that side."""
 
@@ -28,7 +32,7 @@ class Pairs:
     was there."""
 
     handed: Int[np.ndarray, "C C"]
-    late: Int[np.ndarray, "C C"]
+    late: Float[np.ndarray, "C C"]
     timed: np.ndarray
     before: Float[np.ndarray, "C C"]
     misfit: Float[np.ndarray, "C C"]
@@ -37,17 +41,16 @@ class Pairs:
 def compare(tracks: Tracks) -> Pairs:
     """Every two cameras that share some moments."""
     count = len(tracks.place)
-    handed, late = np.zeros((count, count), dtype=np.int64), np.zeros((count, count), dtype=np.int64)
+    handed, late = np.zeros((count, count), dtype=np.int64), np.zeros((count, count))
     timed = np.zeros((count, count), dtype=bool)
     before, misfit = np.full((count, count), np.inf), np.full((count, count), np.inf)
     for a, b in combinations(range(count), 2):
         now = np.zeros(1, dtype=np.int64)
-        straight, flipped = (
-            float(aligned(tracks.place[a], tracks.place[b], now, mirrored=m).misfit[0]) for m in (False, True)
-        )
+        as_seen, in_mirror = (aligned(tracks.place[a], tracks.place[b], now, mirrored=m) for m in (False, True))
+        straight, flipped = float(as_seen.misfit[0]), float(in_mirror.misfit[0])
         handed[a, b] = handed[b, a] = _handed(straight, flipped)
-        shift, left, was = (0, straight, straight)
-        if FINE < straight < np.inf and handed[a, b] != -1:
+        shift, left, was = 0.0, straight, straight
+        if straight > FINE and as_seen.n[0] >= LEAST_TIMED and handed[a, b] != -1:
             shift, left, was = best_shift(tracks.place[a], tracks.place[b])
         if left < GOOD:
             timed[a, b] = timed[b, a] = True
@@ -105,37 +108,36 @@ def _sides(handed: Int[np.ndarray, "C C"]) -> Int[np.ndarray, "C"]:
 
 def unsynchronized(cameras: tuple[str, ...], tracks: Tracks, pairs: Pairs) -> list[Finding]:
     """Clips that fit the others far better when shifted in time."""
-    if not pairs.late.any():
-        return []
     offset = _offsets(pairs)
     names = tuple(name for name, late in zip(cameras, offset, strict=True) if late)
     if not names:
         return []
-    told = listed([_lateness(name, int(o), tracks.interval_s) for name, o in zip(cameras, offset, strict=True) if o])
-    what = (
-        f"the clips do not run together: {told} against the others. Synchronize them (a clap, a flash, "
-        "timestamps.csv), or cut them to begin at the same moment"
+    told = listed([_lateness(name, float(o), tracks.interval_s) for name, o in zip(cameras, offset, strict=True) if o])
+    whole = bool((np.abs(offset) >= 1).any())
+    remedy = (
+        "Synchronize them (a clap, a flash, timestamps.csv), or cut them to begin at the same moment"
+        if whole
+        else "Have the time offsets of the cameras estimated when solving, and check the clocks of takes too"
     )
-    return [Finding("unsynchronized", "error", names, what)]
+    what = f"the clips do not run together: {told} against the others. {remedy}"
+    return [Finding("unsynchronized", "error" if whole else "warning", names, what)]
 
 
-def _lateness(name: str, late: int, interval_s: float) -> str:
-    return (
-        f"{name} is {abs(late)} frame{'s' if abs(late) > 1 else ''} ({abs(late) * interval_s * 1000:.0f} ms) "
-        f"{'late' if late > 0 else 'early'}"
-    )
+def _lateness(name: str, late: float, interval_s: float) -> str:
+    frames = f"{abs(late):g} frame{'s' if abs(late) > 1 else ''}"
+    return f"{name} is {frames} ({abs(late) * interval_s * 1000:.0f} ms) {'late' if late > 0 else 'early'}"
 
 
-def _offsets(pairs: Pairs) -> Int[np.ndarray, "C"]:
+def _offsets(pairs: Pairs) -> Float[np.ndarray, "C"]:
     """Moments by which each clip is late against most; zero for those tied to no other.
 
     Every camera is tried as the reference; that counts which most pairs agree with, then the one that most clips run
     together with.
     """
-    best, best_score = np.zeros(len(pairs.late), dtype=np.int64), (-1, -1)
+    best, best_score = np.zeros(len(pairs.late)), (-1, -1)
     for reference in range(len(pairs.late)):
-        offset = np.where(pairs.timed[reference], pairs.late[reference], 0)
-        agree = int((np.abs(offset - offset[:, None] - pairs.late) <= 1)[pairs.timed].sum())
+        offset = np.where(pairs.timed[reference], pairs.late[reference], 0.0)
+        agree = int((np.abs(offset - offset[:, None] - pairs.late) <= AGREED)[pairs.timed].sum())
         together = int((offset[pairs.timed[reference]] == 0).sum())
         if (agree, together) > best_score:
             best, best_score = offset, (agree, together)

@@ -24,6 +24,8 @@ FARTHEST = 240
 """Moments by which clips are shifted against each other at most, or half of the recording."""
 COARSE = 4
 """Step of the first search; boards move for longer than that in one direction."""
+PARTS = (0.25, 0.5, 0.75)
+"""Of a moment: between two, a track is taken to be straight."""
 COARSE_MOMENTS = 120
 """Moments of a track that the first search looks at."""
 
@@ -79,7 +81,7 @@ def _interval(it: BoardObservations) -> float:
 
 def aligned(
     one: Float[np.ndarray, "M 4 3"],
-    two: Float[np.ndarray, "M 4 3"],
+    two: Float[np.ndarray, "N 4 3"],
     shifts: Int[np.ndarray, "S"],
     *,
     mirrored: bool = False,
@@ -122,21 +124,31 @@ def _medians(values: Float[np.ndarray, "S N"], valid: Bool[np.ndarray, "S N"]) -
     return ordered[np.arange(len(values)), middle]
 
 
-def best_shift(one: Float[np.ndarray, "M 4 3"], two: Float[np.ndarray, "M 4 3"]) -> tuple[int, float, float]:
+def best_shift(one: Float[np.ndarray, "M 4 3"], two: Float[np.ndarray, "M 4 3"]) -> tuple[float, float, float]:
     """By how many moments `two` is late against `one`, the misfit then, and the misfit of tracks as they are."""
     far = min(FARTHEST, len(one) // 2)
     coarse = np.arange(-(far // COARSE), far // COARSE + 1) * COARSE
-    thinned = one.copy()
-    seen = np.flatnonzero(np.isfinite(one[:, 0, 0]))
-    step = max(len(seen) // COARSE_MOMENTS, 1)
-    dropped = np.setdiff1d(seen, seen[::step])
-    thinned[dropped] = np.nan
-    rough = aligned(thinned, two, coarse)
+    rough = aligned(_thinned(one), two, coarse)
     best = int(coarse[np.argmin(_penalised(rough))])
     fine = np.unique(np.append(best + np.arange(-COARSE, COARSE + 1), 0))
     result = aligned(one, two, fine)
     at = int(np.argmin(_penalised(result)))
-    return int(fine[at]), float(result.misfit[at]), float(result.misfit[fine == 0][0])
+    ends = [(float(result.misfit[at]), float(fine[at]))]
+    for part in PARTS:
+        around = fine[at] + np.array([-1, 0])
+        between = aligned(one, (1 - part) * two[:-1] + part * two[1:], around)
+        ends += list(zip(between.misfit.tolist(), (around + part).tolist(), strict=True))
+    misfit, shift = min(ends)
+    return shift, misfit, float(result.misfit[fine == 0][0])
+
+
+def _thinned(track: Float[np.ndarray, "M 4 3"]) -> Float[np.ndarray, "M 4 3"]:
+    """Without most moments, where there are many."""
+    seen = np.flatnonzero(np.isfinite(track[:, 0, 0]))
+    kept = np.full_like(track, np.nan)
+    some = seen[:: max(len(seen) // COARSE_MOMENTS, 1)]
+    kept[some] = track[some]
+    return kept
 
 
 def _penalised(it: Alignment) -> Float[np.ndarray, "S"]:
