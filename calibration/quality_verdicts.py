@@ -74,7 +74,7 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return ORDER[max((ORDER.index(verdict) for verdict in verdicts), default=0)]
 
 
-def judge(value: float, good: float, usable: float) -> Verdict:
+def judge(value: float | int, good: float | int, usable: float | int) -> Verdict:
     """By upper limits; what is not known must be done again."""
     if np.isnan(value) or value > usable:
         return "redo"

@@ -11,15 +11,15 @@ from jaxtyping import Float
 
 from calibration.quality_report import CalibrationReport, CameraQuality, GraphEdge
 
-WIDTH = 320
+WIDTH = 320.0
 """Of a picture, in units of its drawing."""
 
 ARROW_CELLS = 0.9
 LONGEST_CELLS = 2.5
 """Lengths of arrows, in cells of their field."""
 
-GRAPH_RADIUS = 105
-GRAPH_SIZE = (440, 300)
+GRAPH_RADIUS = 105.0
+GRAPH_SIZE = (440.0, 300.0)
 
 
 def heat_map(camera: CameraQuality) -> str:

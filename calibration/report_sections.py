@@ -31,7 +31,7 @@ LEAST_ARROW_PX = 0.3
 """Fields weaker than this are drawn weaker than the arrows could be, so that noise does not look like a fault."""
 
 
-def number(value: float, digits: int = 2, unit: str = "") -> str:
+def number(value: float | int, digits: int = 2, unit: str = "") -> str:
     """Rounded, with its unit; a dash where it is not known."""
     if not math.isfinite(value):
         return "–"
