@@ -62,6 +62,7 @@ def calibrate(observed: Observed, config: CalibrateConfig | None = None) -> Cali
     intrinsics = {name: result.intrinsics for name, result in lenses.items()}
     findings += _no_errors(diagnose(shared, intrinsics))
     rig, motion, extrinsics = initial_rig(shared, intrinsics, config.extrinsics)
+    shared = shared.of_views(~np.isin(np.arange(shared.n_views), list(extrinsics.misfits)))
     solved, held_out = split(shared) if config.hold_out else (shared, None)
     bundle = bundle_adjust(rig, motion, solved, config.bundle, priors)
     tested = None if held_out is None else _tested(bundle, held_out, config.bundle)
