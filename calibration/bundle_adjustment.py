@@ -55,23 +55,28 @@ def bundle_adjust(
     check_start(rig, motion, observations, config)
     motion = seen_moments(motion, observations)
     moving = moves_between_pictures(observations, config)
-    ended = _adjusted(_work(rig.subset(observations.cameras), motion, observations, config, priors, moving))
+    given = (rig.subset(observations.cameras), motion, observations)
+    ended = _adjusted(given, config, priors=priors, moving=moving)
     if config.continuous == "auto" and not moving and _is_torn(ended, observations):
-        ended = _adjusted(_work(ended[0].rig, motion, observations, config, priors, True))
+        ended = _adjusted(given, config, priors=priors, moving=True)
     work, problem, final, iterations = ended
     return _result(work, problem, final, names=rig.names, timing=(began, iterations))
 
 
-def _adjusted(work: Work) -> tuple[Work, Problem, Descent, int]:
-    problem, near = approach(*work.start(), work.config)
-    return work, *refine(problem, near, work.config)
-
-
-def _work(rig, motion, observations, config, priors, moving) -> Work:
+def _adjusted(
+    given: tuple[Rig, BoardMotion, BoardObservations],
+    config: BundleConfig,
+    *,
+    priors: Mapping[str, IntrinsicsPrior],
+    moving: bool,
+) -> tuple[Work, Problem, Descent, int]:
+    rig, motion, observations = given
     config = settled(config, moving)
     back = views_of_back(rig, motion, observations)
     parameters = choose_parameters(rig, observations, config, priors=priors, two_sided=two_sided(back, config))
-    return Work(rig, motion, observations, config, parameters, back, moving)
+    work = Work(rig, motion, observations, config, parameters, back, moving)
+    problem, near = approach(*work.start(), work.config)
+    return work, *refine(problem, near, work.config)
 
 
 def _is_torn(ended: tuple[Work, Problem, Descent, int], observations: BoardObservations) -> bool:
@@ -101,6 +106,7 @@ def _result(
         time_offset_s={name: camera.offset_s for name, camera in cameras.items()},
         line_time_s={name: camera.line_s for name, camera in cameras.items()},
         front_from_back=_front_from_back(state, it),
+        moving=problem.prior is not None,
         iterations=timing[1],
         converged=final.settled,
         parameters=work.parameters.names,
@@ -136,7 +142,7 @@ def _view_poses(problem: Problem, state: State, it: BoardObservations) -> tuple[
 
 
 def _front_from_back(state: State, it: BoardObservations) -> RigidTransform:
-    R, t = state.cameras[0].back_R, state.cameras[0].back_t
+    R, t = state.cameras[0].back_turn, state.cameras[0].back_shift
     middle = it.points.mean(axis=0)
     return RigidTransform(R, middle + t - R @ middle)
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import cho_factor, cho_solve, lapack
+from scipy.linalg import cho_factor, cho_solve, get_lapack_funcs
 
 from calibration.errors import CalibrationError
 
 NEGLIGIBLE = 1e-100
 """What knots know of cameras far away in time fades to numbers so small that arithmetic with them is slow."""
 
+
+_pbtrf, _tbtrs = get_lapack_funcs(("pbtrf", "tbtrs"), dtype=np.float64)
+"""Cholesky factor of a banded matrix, and solutions with it."""
 
 LARGEST_PIECE = 200_000
 """Multiplications of a matrix product that OpenBLAS does in the calling thread (its threshold is 262144)."""
@@ -129,7 +132,7 @@ def _band_cholesky(normal: Normal) -> np.ndarray:
     diagonal = band[0].copy()
     for ridge in RIDGES:
         band[0] = diagonal * (1 + ridge)
-        factor, info = lapack.dpbtrf(band, lower=1)
+        factor, info = _pbtrf(band, lower=1)
         if info == 0:
             return factor
     raise CalibrationError(
@@ -142,11 +145,11 @@ def _eliminate_band(normal: Normal, right: np.ndarray):
     """As `_eliminate_blocks` for knots that are tied to the next one: a banded Cholesky factor."""
     factor = _band_cholesky(normal)
     count, size, wide = right.shape
-    half, _ = lapack.dtbtrs(factor, right.reshape(count * size, wide), uplo="L")
+    half, _ = _tbtrs(factor, right.reshape(count * size, wide), uplo="L")
     half[np.abs(half) < NEGLIGIBLE] = 0.0
 
     def finish(rest: np.ndarray) -> np.ndarray:
-        solution, _ = lapack.dtbtrs(factor, rest.reshape(-1, 1), uplo="L", trans="T")
+        solution, _ = _tbtrs(factor, rest.reshape(-1, 1), uplo="L", trans="T")
         return solution.reshape(count, size)
 
     return half.reshape(count, size, wide), finish

@@ -145,6 +145,7 @@ def _tie_first_speeds(prior: MotionPrior, knots: Knots, gradient: np.ndarray, di
 
 
 def first_speed_cost(prior: MotionPrior, knots: Knots) -> float:
+    """Of the velocities after pauses, of which only their size is known."""
     first = np.flatnonzero(np.append(True, ~prior.linked))
     spin, speed = knots.spin[first] / FIRST_SPIN_STD, knots.velocity[first] / FIRST_SPEED_STD
     return float((spin**2).sum() + (speed**2).sum())

@@ -1,4 +1,4 @@
-"""Which numbers of the cameras a bundle adjustment may change, how they are called, and what is known of them before."""
+"""Which numbers of the cameras a bundle adjustment may change, their names, and what is known of them before."""
 
 from __future__ import annotations
 

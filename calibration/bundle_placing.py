@@ -119,10 +119,10 @@ def _rates_by_knots(rates: np.ndarray) -> np.ndarray:
 
 def on_back(placed: Placed, camera: CameraState, back: Bool[np.ndarray, "V"]) -> Placed:
     """With the pose of the print on the back in place of that on the front, for some views."""
-    R, away = placed.R[back], placed.R[back] @ camera.back_t
+    R, away = placed.R[back], placed.R[back] @ camera.back_shift
     arm = cross_matrices(away)
     out = {name: getattr(placed, name).copy() for name in ("R", "t", "rates", "by_knots", "rates_by_knots")}
-    out["R"][back] = R @ camera.back_R
+    out["R"][back] = R @ camera.back_turn
     out["t"][back] += away
     out["rates"][back, 3:] += np.cross(placed.rates[back, :3], away)
     for name in ("by_knots", "rates_by_knots"):

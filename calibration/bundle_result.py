@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -25,15 +25,21 @@ BACK_NAMES = ("back_rx", "back_ry", "back_rz", "back_x", "back_y", "back_z")
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """refine_intrinsics: whether lenses change; "auto" where a prior is given or the camera has views enough.
+    """What is estimated, and how.
+
+    refine_intrinsics: whether lenses change; "auto" where a prior is given or the camera has views enough. shared:
+    groups of cameras with one common lens. cameras_fixed: only the board moves.
 
     continuous: whether the board moves between pictures of one moment; "auto" where their times differ by more than
-    `synchronous_s`. time_offsets, line_time: whether each camera's clock, and the time between its picture's rows, are
-    estimated. time_jitter: whether each picture's time may be off as well (where the board moves between pictures). back_offset: whether the prints on the two sides of a board may
-    lie elsewhere than behind each other (its thickness, a glued sheet); "auto" where both were seen often.
-    cameras_fixed: only the board moves. shared: groups of cameras with one common lens. loss_px: where
-    residuals begin to count less while the solution is far; None takes it from the residuals. gate: multiple of the
-    noise beyond which a corner is an outlier. noise_px: what corners are known to be off by; None estimates it.
+    `synchronous_s` in the mean, or where a board that rests in each moment leaves twice the noise of single views.
+    Then, unless told otherwise: time_offsets, a common delay of each camera's pictures; line_time, the time between
+    the rows of a picture; time_jitter, a delay of each picture of its own. back_offset: whether the prints on the two
+    sides of a board may lie elsewhere than behind each other; "auto" where both were seen often.
+
+    clocks: by camera the delay and line time (s) to start from, and front_from_back: they stay as given where they are
+    not estimated. loss_px: where residuals begin to count less while the solution is far; None takes it from the
+    residuals. gate: multiple of the noise beyond which a corner is an outlier. noise_px: what corners are known to be
+    off by; None estimates it.
     """
 
     refine_intrinsics: Literal["auto"] | bool = "auto"
@@ -49,6 +55,8 @@ class BundleConfig:
     noise_px: float | None = None
     max_iterations: int = 60
     synchronous_s: float = 1e-3
+    clocks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    front_from_back: RigidTransform | None = None
 
     def __post_init__(self) -> None:
         if self.gate < 2:
@@ -63,11 +71,16 @@ class BundleResult:
 
     residual_px: (N, 2) seen minus predicted, NaN where the board has no pose. weight: (N,) in [0, 1]. outlier: (N,),
     corners that were not used. rms_px: of the length of the residuals of the others (2D, not per coordinate).
+    noise_px: estimated standard deviation of one coordinate. moving: whether the board was taken to move between the
+    pictures of a moment. time_offset_s: to be added to the times of a camera's pictures; line_time_s: between its rows.
     front_from_back: between the two prints of the board, in its frame; identity where only one was seen.
-    noise_px: estimated standard deviation of one coordinate. view_rotation, view_position: (V, 3, 3), (V, 3) m world_from_board when
-    each view was taken, NaN where unknown. covariance: (P, P) of `parameters`, pairs of camera and name (POSE_NAMES,
-    then the names of the lens, "offset" s and "line" s where estimated), in the gauge in which the rig as a whole
-    neither turns nor shifts (inner constraints), so that no camera is exact by decree.
+    view_rotation, view_position: (V, 3, 3), (V, 3) m, world_from_board (of the print that was seen) when each view was
+    taken, at the middle row of its picture; NaN where unknown. motion: at the moments that were seen.
+
+    covariance: (P, P) of `parameters`, pairs of camera and name: POSE_NAMES, then the names of the lens (under the
+    first camera of a group that shares it), "offset" s and "line" s; BACK_NAMES under BOARD. It is in the gauge in
+    which the rig as a whole neither turns nor shifts (inner constraints, turns weighted by the distance of the board),
+    so that no camera is exact by decree.
     """
 
     rig: Rig
@@ -80,6 +93,7 @@ class BundleResult:
     time_offset_s: Mapping[str, float]
     line_time_s: Mapping[str, float]
     front_from_back: RigidTransform
+    moving: bool
     iterations: int
     converged: bool
     seconds: float

@@ -1,4 +1,4 @@
-"""Rotation vectors of many rotations at once, and how they change (Solà, Deray & Atchuthan 2018, "A micro Lie theory")."""
+"""Rotation vectors of many rotations, and how they change (Solà, Deray & Atchuthan 2018, "A micro Lie theory")."""
 
 from __future__ import annotations
 

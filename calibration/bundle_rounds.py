@@ -24,8 +24,9 @@ SOFT = 2.0
 NEAR_PX = 0.4
 """Median residual at which soft rounds end: within it the gate tells outliers from the rest."""
 
-ROUNDS, ITERATIONS, ENOUGH = 4, 12, 3e-4
-"""Of least squares: at most so many, of so many steps, each until two steps gain less than that share of the cost."""
+ROUNDS, LEARNING_STEPS, LAST_STEPS, ENOUGH = 12, 8, 12, 3e-4
+"""Rounds of least squares, the steps in one while noise and motion still change, and in the last ones, which end when
+two steps running gain less than that share of the cost."""
 
 SAME_KEPT, SAME_NOISE, SAME_Q = 1e-3, 0.02, 0.2
 """Rounds end when fewer corners than this share change sides, and noise and accelerations change by less."""
@@ -60,10 +61,11 @@ def refine(problem: Problem, near: Descent, config: BundleConfig) -> tuple[Probl
     done, iterations = near, near.iterations
     for _ in range(ROUNDS):
         learnt = _learn(problem, done, config)
-        if (done.settled and _agree(problem, learnt)) or iterations >= config.max_iterations:
+        same = _agree(problem, learnt)
+        if (done.settled and same) or iterations >= config.max_iterations:
             break
         problem = learnt
-        left = min(config.max_iterations - iterations, ITERATIONS)
+        left = min(config.max_iterations - iterations, LAST_STEPS if same else LEARNING_STEPS)
         done = descend(problem, done.state, max_iterations=left, enough=ENOUGH)
         iterations += done.iterations
     return problem, done, iterations

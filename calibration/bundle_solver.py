@@ -29,7 +29,7 @@ class Descent:
 def descend(
     problem: Problem, state: State, *, max_iterations: int, enough: float = 0.0, at: Linearised | None = None
 ) -> Descent:
-    """Steps until nothing is gained; `enough` ends earlier, when two steps running gain less than that share of the cost."""
+    """Steps until nothing is gained; `enough` ends earlier: two steps running gain less than that share of the cost."""
     at = linearise(problem, state) if at is None else at
     damping, patience, small = FIRST_DAMPING, 2.0, 0
     for iteration in range(max_iterations):

@@ -11,11 +11,12 @@ from calibration.bundle_motion import motion_prior, with_speeds
 from calibration.bundle_parameters import Parameters
 from calibration.bundle_problem import Kernel, Problem
 from calibration.bundle_result import BundleConfig
-from calibration.bundle_state import Knots, State, camera_states
+from calibration.bundle_state import CameraState, Knots, State, camera_states
 from calibration.bundle_views import lay_out
 from calibration.camera import Rig
 from calibration.errors import CalibrationError
 from calibration.observations import BoardObservations
+from calibration.transforms import RigidTransform
 
 FEWEST_VIEWS_OF_A_SIDE = 8
 """Fewer say too little of where the print on that side lies."""
@@ -44,7 +45,7 @@ class Work:
         views = lay_out(self.rig, it, row, self.back)
         still = np.zeros_like(old.t)
         knots = Knots(self._times(row), old.R, old.t + old.R @ it.points.mean(axis=0), still, still)
-        cameras = camera_states(self.rig)
+        cameras = tuple(self._with_clock(state) for state in zip(self.rig.names, camera_states(self.rig), strict=True))
         if not self.moving:
             return Problem(views, self.parameters, None, kernel), State(cameras, knots)
         jitter = STARTING_JITTER_S if self.config.time_jitter else None
@@ -52,6 +53,14 @@ class Work:
             cameras = tuple(replace(c, late_s=np.zeros(len(v.views))) for c, v in zip(cameras, views, strict=True))
         problem = Problem(views, self.parameters, motion_prior(knots), kernel, jitter)
         return problem, State(cameras, with_speeds(knots))
+
+    def _with_clock(self, named: tuple[str, CameraState]) -> CameraState:
+        name, state = named
+        offset, line = self.config.clocks.get(name, (0.0, 0.0))
+        back = self.config.front_from_back or RigidTransform.identity()
+        middle = self.observations.points.mean(axis=0)
+        shift = back.apply(middle) - middle
+        return replace(state, offset_s=float(offset), line_s=float(line), back_turn=back.R, back_shift=shift)
 
     def _times(self, row: np.ndarray) -> np.ndarray:
         """Of the moments: the mean of their views where there are any."""
@@ -77,6 +86,7 @@ def views_of_back(rig: Rig, motion: BoardMotion, observations: BoardObservations
 
 
 def check_start(rig: Rig, motion: BoardMotion, observations: BoardObservations, config: BundleConfig) -> None:
+    """Raise for cameras without a place, and for cameras that nothing is known of."""
     missing = [name for name in observations.cameras if name not in rig.names]
     if missing:
         raise CalibrationError(
@@ -96,12 +106,14 @@ def check_start(rig: Rig, motion: BoardMotion, observations: BoardObservations, 
 
 
 def two_sided(back: np.ndarray, config: BundleConfig) -> bool:
+    """Whether the print on the back may lie elsewhere than behind that on the front."""
     if config.back_offset != "auto":
         return config.back_offset
     return min(int(back.sum()), int((~back).sum())) >= FEWEST_VIEWS_OF_A_SIDE
 
 
 def moves_between_pictures(observations: BoardObservations, config: BundleConfig) -> bool:
+    """Whether pictures of one moment were not taken at one time, so far as is known beforehand."""
     if config.time_offsets is True or config.line_time is True or config.continuous is True:
         return True
     return config.continuous == "auto" and spread_of_moments(observations) > config.synchronous_s
@@ -116,10 +128,10 @@ def settled(config: BundleConfig, moving: bool) -> BundleConfig:
 
 
 def spread_of_moments(observations: BoardObservations) -> float:
-    """Seconds between the first and the last picture of a moment, in the middle over moments with several."""
+    """Seconds between the first and the last picture of a moment, in the mean over moments with several."""
     moments, index = np.unique(observations.view_moment, return_inverse=True)
     first, last = np.full(len(moments), np.inf), np.full(len(moments), -np.inf)
     np.minimum.at(first, index, observations.view_time_s)
     np.maximum.at(last, index, observations.view_time_s)
     several = np.bincount(index, minlength=len(moments)) > 1
-    return float(np.median((last - first)[several])) if several.any() else 0.0
+    return float(np.mean((last - first)[several])) if several.any() else 0.0

@@ -45,7 +45,7 @@ class Knots:
 class CameraState:
     """R: cam_from_world; center: m, world; lens: fx fy cx cy and distortion; offset_s: to be added to the times of its
     pictures, late_s: each view's own, None where times are exact; line_s: later by so much is a row than the one above
-    it; back_R, back_t: front_from_back of the board's two prints about its middle, m, the same for all cameras."""
+    it; back_turn, back_shift: front_from_back of the board's prints about its middle, m, the same for all cameras."""
 
     R: Float[np.ndarray, "3 3"]
     center: Float[np.ndarray, "3"]
@@ -53,8 +53,8 @@ class CameraState:
     offset_s: float = 0.0
     line_s: float = 0.0
     late_s: Float[np.ndarray, "V"] | None = None
-    back_R: Float[np.ndarray, "3 3"] = field(default_factory=lambda: np.eye(3))
-    back_t: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
+    back_turn: Float[np.ndarray, "3 3"] = field(default_factory=lambda: np.eye(3))
+    back_shift: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
 
     @property
     def delay_s(self) -> float | Float[np.ndarray, "V"]:
@@ -71,13 +71,15 @@ class CameraState:
             self.offset_s + float(step[6 + count]),
             self.line_s + float(step[7 + count]),
             self.late_s if self.late_s is None or late_step is None else self.late_s + late_step,
-            rotvecs_to_matrices(step[8 + count : 11 + count]) @ self.back_R,
-            self.back_t + step[11 + count :],
+            rotvecs_to_matrices(step[8 + count : 11 + count]) @ self.back_turn,
+            self.back_shift + step[11 + count :],
         )
 
 
 @dataclass(frozen=True, eq=False)
 class State:
+    """All cameras, in the order of the rig, and the board."""
+
     cameras: tuple[CameraState, ...]
     knots: Knots
 
@@ -99,8 +101,8 @@ class State:
                     np.zeros(6),
                     camera.lens,
                     [camera.offset_s, camera.line_s],
-                    logs(camera.back_R[None])[0],
-                    camera.back_t,
+                    logs(camera.back_turn[None])[0],
+                    camera.back_shift,
                 ]
             )
             out[columns[columns >= 0]] = own[columns >= 0]
@@ -108,6 +110,7 @@ class State:
 
 
 def camera_states(rig: Rig) -> tuple[CameraState, ...]:
+    """The cameras of a rig, whose clocks agree."""
     return tuple(CameraState(c.cam_from_world.R, c.center, parameters_of(c.intrinsics)) for c in rig)
 
 

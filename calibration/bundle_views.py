@@ -157,7 +157,7 @@ def _maps(camera: CameraState, by_world: np.ndarray, placed: Placed, back: np.nd
     out[:, rolling, 7 + n] = late
     out[:, pose, 14 + n :] = by_world @ placed.by_knots
     if back.any():
-        front = placed.R[back] @ camera.back_R.T
+        front = placed.R[back] @ camera.back_turn.T
         out[back, pose, 8 + n : 11 + n] = by_world[back, :, :3] @ front
         out[back, pose, 11 + n : 14 + n] = by_world[back, :, 3:] @ front
     if camera.line_s:

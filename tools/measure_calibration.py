@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.board_motion import BoardMotion, rotvecs_to_matrices
 from calibration.board_file import read_board
+from calibration.board_motion import BoardMotion, rotvecs_to_matrices
 from calibration.boards import CharucoBoard
 from calibration.bundle_adjustment import BundleConfig, BundleResult, bundle_adjust
-from calibration.bundle_held_out import synchronised
+from calibration.bundle_held_out import follow_board, synchronised
 from calibration.camera import Camera, Intrinsics, Rig
 from calibration.extrinsics import initial_rig
 from calibration.formats import read_calibration
@@ -43,6 +43,7 @@ PINHOLE = Intrinsics(
     (1280, 720), np.array([[900.0, 0, 620], [0, 905, 370], [0, 0, 1]]), np.array([-0.1, 0.05, 1e-3, 0, 0])
 )
 FISHEYE = Intrinsics((1440, 1080), np.array([[520.0, 0, 702], [0, 515, 560], [0, 0, 1]]), np.zeros(4), Lens.FISHEYE)
+WAVED = Seeing(noise_px=0.3, two_sided=True)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "caliscope"
 
 
@@ -54,7 +55,7 @@ class Scene:
     cameras: int = 5
     lenses: tuple[Intrinsics, ...] = (PINHOLE,)
     moments: int = 100
-    seeing: Seeing = Seeing(noise_px=0.3, two_sided=True)
+    seeing: Seeing = WAVED
     wrong_focal: float = 1.0
     delays_s: float = 0.0
 
@@ -244,9 +245,10 @@ def report(
     results = [bundle_adjust(rig, motion, seen, config) for _ in range(3)]
     result = results[-1]
     length = np.linalg.norm(result.residual_px, axis=1)
+    share, all_px = 100 * result.inlier_share, np.sqrt(np.nanmean(length**2))
     print(f"  {title}")
     print(
-        f"    RMS {result.rms_px:.3f} px over {100 * result.inlier_share:.1f} %, of all {np.sqrt(np.nanmean(length**2)):.3f},"
+        f"    RMS {result.rms_px:.3f} px over {share:.1f} %, of all {all_px:.3f},"
         f" median {np.nanmedian(length):.3f}, noise {result.noise_px:.3f}; {result.iterations} steps,"
         f" start {start_s:.2f} s, adjustment {min(r.seconds for r in results):.2f} s"
     )
@@ -272,12 +274,7 @@ def held_out(seen: BoardObservations, rig: Rig, motion: BoardMotion, config: Bun
         held = np.isin(seen.view_moment, moments[np.arange(len(moments)) // 3 % 4 == part])
         result = bundle_adjust(rig, motion, seen.of_views(~held), config)
         test = seen.of_views(held)
-        delay = np.array([result.time_offset_s[name] for name in seen.cameras])
-        test = replace(test, view_time_s=test.view_time_s + delay[test.view_camera])
-        moving = config.continuous is not False
-        there = bundle_adjust(
-            result.rig, motion, test, BundleConfig(cameras_fixed=True, continuous=moving, back_offset=False)
-        )
+        there = follow_board(motion, test, result)
         rms.append(there.rms_px)
         plain.append(neighbour_errors_mm(result.rig, test))
         together.append(neighbour_errors_mm(result.rig, synchronised(test, there)))
