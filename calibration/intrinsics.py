@@ -34,7 +34,7 @@ from calibration.intrinsics_result import IntrinsicsConfig, IntrinsicsResult, Un
 from calibration.intrinsics_solver import LensFit, distances, linearise
 from calibration.intrinsics_summary import CalibratedLens, known_result, result_of
 from calibration.intrinsics_uncertainty import covariance_of, coverage_of
-from calibration.intrinsics_verdict import UNOBSERVABLE, footage_to_add
+from calibration.intrinsics_verdict import UNFIT_SIGMA, UNOBSERVABLE, footage_to_add
 from calibration.intrinsics_views import ViewTable, Window, table_of_views
 from calibration.lenses import Lens
 from calibration.observations import BoardObservations
@@ -142,6 +142,12 @@ def _check_enough(cameras: tuple[str, ...], count: int, useless: Mapping[int, st
 
 
 def _check_observable(cameras: tuple[str, ...], best: FittedLens, covariance: Float[np.ndarray, "P P"]) -> None:
+    if best.sigma_px > UNFIT_SIGMA * best.table.window.longer:
+        raise UnobservableIntrinsicsError(
+            f"camera {', '.join(cameras)}: no lens puts the corners of these {len(best.table)} views where they were "
+            f"seen, they are {best.sigma_px:.0f} px off",
+            remedy="Check the board's description: the number of its squares, its dictionary and its layout.",
+        )
     relative = float((np.sqrt(np.diag(covariance)[:2]) / best.fit.parameters[:2]).max())
     if relative <= UNOBSERVABLE:
         return

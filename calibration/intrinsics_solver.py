@@ -17,6 +17,9 @@ from calibration.intrinsics_views import ViewTable
 from calibration.lenses import Lens
 
 DAMPING = 1e-4
+TINY = 1e-30
+"""Keeps a view solvable that no corner is left of; nothing beside what one corner says of a pose."""
+
 SHORTEST_FOCAL = 0.05
 """Of the width of the picture; a step to a shorter focal length is refused."""
 
@@ -107,7 +110,7 @@ def linearise(table: ViewTable, fit: LensFit, damping: float = 0.0) -> Linearise
     pose_t, lens_t = np.swapaxes(pose, -1, -2), np.swapaxes(lens, -1, -2)
     normal = pose_t @ pose
     diagonal = np.arange(6)
-    normal[:, diagonal, diagonal] *= 1 + damping
+    normal[:, diagonal, diagonal] = normal[:, diagonal, diagonal] * (1 + damping) + TINY
     mixed = np.concatenate([pose_t @ lens, -(pose_t @ flat)], axis=-1)
     solved = np.linalg.solve(normal, mixed)
     back, toward = solved[..., :-1], solved[..., -1]
@@ -142,6 +145,12 @@ def solve(
     """The least squares of sum w |residual|² + noise² |number - mean|² information, from a start that images every
     corner. Numbers that are not `free` stay as they are."""
     free = np.ones(len(fit.parameters), dtype=bool) if free is None else free
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # such steps are refused by their cost
+        return _descend(table, fit, prior, (noise_px, free, effort))
+
+
+def _descend(table: ViewTable, fit: LensFit, prior: WeakPrior, how: tuple[float | int, np.ndarray, Effort]) -> LensFit:
+    noise_px, free, effort = how
     pull = np.where(free, prior.information * float(noise_px) ** 2, 0.0)
     damping, cost = DAMPING, _total(table, fit, prior, pull)
     for _ in range(effort.steps):

@@ -19,6 +19,9 @@ GOOD_SIGMA, USABLE_SIGMA = 1e-3, 3e-3
 """Of the picture's width, deviation of a corner: sharp corners lie within 0.3 of a thousandth, compressed and blurred
 ones within 1; beyond 3 (4 px of 1280) it is another board, another lens or a picture in motion."""
 
+UNFIT_SIGMA = 1e-2
+"""Of the picture's width: corners of another board, or none at all."""
+
 UNOBSERVABLE = 0.1
 """Relative deviation of the focal length. 10 % is what one knows of a camera from its data sheet."""
 

@@ -169,6 +169,6 @@ def _pose_of_homography(H: Float[np.ndarray, "V 3 3"]) -> Poses:
 def mirrored_poses(R: Float[np.ndarray, "V 3 3"], t: Float[np.ndarray, "V 3"]) -> Poses:
     """The poses that look alike from far away: the board's normal mirrored about the line of sight to its middle
     (Schweighofer & Pinz 2006), by a half turn about that line followed by one within the board's plane."""
-    sight = t / np.linalg.norm(t, axis=-1, keepdims=True)
+    sight = t / np.maximum(np.linalg.norm(t, axis=-1, keepdims=True), 1e-12)
     about_sight = 2 * sight[:, :, None] * sight[:, None, :] - np.eye(3)
     return about_sight @ R @ np.diag([-1.0, -1.0, 1.0]), t

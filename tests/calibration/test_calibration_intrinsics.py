@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from lens_worlds import BROWN, FISHEYE, LENSES, RATIONAL, held_in_front
 
 from calibration import CalibrationError, Intrinsics, UnknownCameraError
 from calibration.boards import CharucoBoard
-from calibration.detection import BoardDetector
 from calibration.intrinsics import (
     IntrinsicsConfig,
     IntrinsicsResult,
@@ -224,6 +224,14 @@ def test_every_camera_that_is_refused_is_named():
     assert "cam02" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("error")
+def test_corners_of_no_board_are_refused():
+    it = held_in_front(BROWN, np.random.default_rng(3), n_views=20, seeing=CLEAN)
+    anywhere = np.random.default_rng(4).uniform(0, 700, it.xy.shape)
+    with pytest.raises(UnobservableIntrinsicsError, match="no lens puts the corners.*Check the board's description"):
+        calibrate_intrinsics(replace(it, xy=anywhere))
+
+
 def test_a_board_far_away_gives_a_large_uncertainty_and_says_what_to_film():
     result = calibrated(BROWN, config=ONE_MODEL, distance_m=(4.0, 6.0), seeing=replace(CLEAN, min_square_px=4.0))
     assert result.verdict == "redo"
@@ -258,25 +266,33 @@ OPENCV_K = (452.51072219637672, 456.76707935146891, 317.70297317353277, 277.7515
 OPENCV_DISTORTION = (0.12136925618707872, -1.0854664722560681, 1.1786843796668460e-4, -4.624068604648551e-4, 2.954259)
 
 
-def opencv_stills(folder: Path) -> BoardObservations:
-    """Corners as OpenCV finds them, with the refinement of markers by their contours."""
+def found_by_opencv(
+    board: CharucoBoard, pictures: Iterable[np.ndarray], name: str, refinement: int = 0
+) -> BoardObservations:
+    """Corners as OpenCV finds them; `refinement` of the markers."""
     parameters = cv2.aruco.DetectorParameters()
-    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_CONTOUR
-    detector = cv2.aruco.CharucoDetector(OPENCV_BOARD.opencv(), cv2.aruco.CharucoParameters(), parameters)
-    found = [detector.detectBoard(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for path in sorted(folder.glob("*.jpg"))]
-    ids = [np.asarray(each[1]).ravel().astype(int) for each in found]
-    views = np.arange(len(found))
+    parameters.cornerRefinementMethod = refinement
+    detector = cv2.aruco.CharucoDetector(board.opencv(), cv2.aruco.CharucoParameters(), parameters)
+    frames, ids, corners, size = [], [], [], (0, 0)
+    for frame, picture in enumerate(pictures):
+        xy, found, *_ = detector.detectBoard(255 - picture if board.inverted else picture)
+        size = picture.shape[1::-1]
+        if found is not None and len(found) >= 4:
+            frames.append(frame)
+            ids.append(np.asarray(found).ravel().astype(int))
+            corners.append(np.asarray(xy).reshape(-1, 2).astype(np.float64))
+    at = np.array(frames)
     return BoardObservations(
-        cameras=("stills",),
-        image_sizes=((640, 480),),
-        points=OPENCV_BOARD.corners,
-        view_camera=np.zeros_like(views),
-        view_frame=views,
-        view_moment=views,
-        view_time_s=views / 1.0,
-        view=np.repeat(views, [len(each) for each in ids]),
+        cameras=(name,),
+        image_sizes=(size,),
+        points=board.corners,
+        view_camera=np.zeros_like(at),
+        view_frame=at,
+        view_moment=at,
+        view_time_s=at / 30.0,
+        view=np.repeat(np.arange(len(at)), [len(each) for each in ids]),
         corner=np.concatenate(ids),
-        xy=np.concatenate([np.asarray(each[0]).reshape(-1, 2) for each in found]).astype(np.float64),
+        xy=np.concatenate(corners),
     )
 
 
@@ -285,7 +301,9 @@ def test_opencv_stills_give_the_stored_lens(shared_data):
     if not folder.is_dir():
         pytest.skip("the stills of opencv_contrib are not here")
     plain = IntrinsicsConfig(lens="brown_conrady", typical=False, outlier_sigmas=100)
-    result = calibrate_intrinsics(opencv_stills(folder), plain)["stills"]
+    stills = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.glob("*.jpg"))]
+    it = found_by_opencv(OPENCV_BOARD, stills, "stills", cv2.aruco.CORNER_REFINE_CONTOUR)
+    result = calibrate_intrinsics(it, plain)["stills"]
     numbers = parameters_of(result.intrinsics)
     stored = np.array([*OPENCV_K, *OPENCV_DISTORTION])
     # Four stills leave 3 % of the focal length open: a hundredth of a pixel in the corners moves it by 0.5 %. The K of
@@ -297,27 +315,10 @@ def test_opencv_stills_give_the_stored_lens(shared_data):
     assert any("take more pictures" in sentence for sentence in result.sentences)
 
 
-def webcam_views(clip: Path) -> BoardObservations:
-    """What the detector finds of a board in every picture of a clip."""
-    detector = BoardDetector(CharucoBoard(4, 5, 0.054, 0.0405, "DICT_4X4_50", inverted=True))
-    video, parts, frames = cv2.VideoCapture(str(clip)), [], 0
+def gray_pictures(clip: Path) -> Iterator[np.ndarray]:
+    video = cv2.VideoCapture(str(clip))
     while (read := video.read())[0]:
-        seen = detector.detect(np.asarray(read[1], dtype=np.uint8))
-        parts += [(frames, seen)] if seen is not None else []
-        frames += 1
-    views = np.array([frame for frame, _ in parts])
-    return BoardObservations(
-        cameras=("webcam",),
-        image_sizes=((2048, 1152),),
-        points=detector.board.corners,
-        view_camera=np.zeros_like(views),
-        view_frame=views,
-        view_moment=views,
-        view_time_s=views / 30.0,
-        view=np.repeat(np.arange(len(parts)), [len(seen.ids) for _, seen in parts]),
-        corner=np.concatenate([seen.ids for _, seen in parts]),
-        xy=np.concatenate([seen.xy for _, seen in parts]),
-    )
+        yield cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY)
 
 
 @pytest.mark.slow
@@ -325,7 +326,8 @@ def test_halves_of_a_real_clip_differ_by_as_much_as_they_say(shared_data):
     clip = shared_data / "caliscope/history/charuco.mkv"
     if not clip.is_file():
         pytest.skip("charuco.mkv is not here")
-    it = webcam_views(clip)
+    board = CharucoBoard(4, 5, 0.054, 0.0405, "DICT_4X4_50", inverted=True)
+    it = found_by_opencv(board, gray_pictures(clip), "webcam")
     assert it.n_views > 200
     first = (np.arange(it.n_views) // 20) % 2 == 0
     one, other = (calibrate_intrinsics(it.of_views(half), ONE_MODEL)["webcam"] for half in (first, ~first))
