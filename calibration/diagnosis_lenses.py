@@ -21,9 +21,10 @@ SURE = 5.0
 """Standard errors by which another lens must fit better, over views."""
 BETTER = 0.1
 """And by so much, in the logarithm of the error: 10 %."""
-MISFIT_PX = 2.5
-"""RMS of one view by a lens that was calibrated well: 0.3 to 0.7 px in all real sets, 1.2 in the worst."""
-MISFIT_RATIO = 3.0
+MISFIT_PX = 1.0
+"""RMS of single views by a lens that was calibrated well: 0.05 to 0.7 px in all real sets."""
+MISFIT_RATIO = 2.5
+"""And by so many times the median of the other cameras."""
 
 
 def picture_sizes(it: BoardObservations, intrinsics: Mapping[str, Intrinsics]) -> list[Finding]:

@@ -73,9 +73,9 @@ def static_board(it: BoardObservations) -> list[Finding]:
 
 
 def _extent(it: BoardObservations, camera: int) -> float:
-    """How far corners move over the views, by the picture's diagonal: 90 % of them by less. NaN with one view."""
+    """How far corners move over the views, by the picture's diagonal: 90 % of them by less. NaN with a view or two."""
     rows = it.camera == camera
-    if len(np.unique(it.view[rows])) < 2:
+    if len(np.unique(it.view[rows])) < FEWEST_VIEWS:
         return float("nan")
     count = np.bincount(it.corner[rows], minlength=len(it.points))
     sums = np.stack([np.bincount(it.corner[rows], axis, len(it.points)) for axis in it.xy[rows].T], axis=-1)

@@ -115,7 +115,7 @@ def take_points(
 def with_moved(rig: Rig, check: RigCheck, renamed: Mapping[str, str] | None = None) -> Rig:
     """The rig as it was calibrated, with the cameras that moved where the check puts them."""
     poses = {(renamed or {}).get(name, name): check.resolved[name].cam_from_world for name in check.moved}
-    return Rig(tuple(replace(c, cam_from_world=poses.get(c.name, c.cam_from_world)) for c in rig))
+    return Rig(tuple(replace(c, cam_from_world=poses[c.name]) if c.name in poses else c for c in rig))
 
 
 def person_points(

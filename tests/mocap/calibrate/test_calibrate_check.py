@@ -105,7 +105,7 @@ def test_a_camera_that_lost_the_subject_shows_the_largest_person(session):
     rig = read_calibration(session / "calibration" / "rig.toml")
     points = take_points(session / "takes" / "walk", rig, FEW)
     found = _detections_of(points.px, points.weight, rig)
-    px, weight = person_points(found, moved(rig, "cam01", [0.0, 0.0, 0.0], 90.0), 30.0)
+    _, weight = person_points(found, moved(rig, "cam01", [0.0, 0.0, 0.0], 90.0), 30.0)
     seen = (points.weight[:, 0] > 0).any(axis=-1)
     assert ((weight[:, 0] > 0).any(axis=-1) == seen).all()
 
