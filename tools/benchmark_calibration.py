@@ -28,11 +28,12 @@ from pathlib import Path
 import numpy as np
 
 from calibration.board_motion import BoardMotion, rotvecs_to_matrices
-from calibration.board_pose import board_poses
 from calibration.boards import CharucoBoard
 from calibration.bundle_adjustment import BundleConfig, bundle_adjust
 from calibration.camera import Intrinsics, Rig
 from calibration.extrinsics import initial_rig
+from calibration.extrinsics_boards import place_boards
+from calibration.extrinsics_views import PosedViews
 from calibration.formats import read_calibration, write_calibration
 from calibration.intrinsics import calibrate_intrinsics
 from calibration.observations import BoardObservations
@@ -109,6 +110,7 @@ def main(arguments: Sequence[str]) -> None:
         for tool in options.only or tuple(TOOLS):
             figures = judged(tool, problem, options.repeat)
             show(tool, figures)
+            sys.stdout.flush()  # the others take minutes
             found[problem.name][tool] = asdict(figures)
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=2), encoding="utf-8")
@@ -163,21 +165,19 @@ def synthetic(cameras: int = 8, moments: int = 300) -> Problem:
 
 def with_ours(problem: Problem, repeat: int) -> Solved:
     """Lenses, start and bundle adjustment, as `mocap calibrate` runs them."""
+    seen, given = problem.observations, problem.lenses
     runs = []
     for _ in range(repeat):
         times = [_now()]
-        lenses, priors = problem.lenses, {}
-        if lenses is None:
-            results = calibrate_intrinsics(problem.observations)
-            lenses = {name: result.intrinsics for name, result in results.items()}
-            priors = {name: result.prior() for name, result in results.items()}
+        found = calibrate_intrinsics(seen, known=given)
+        priors = {name: lens.prior() for name, lens in found.items()} if given else {}
         times.append(_now())
-        rig, motion, _ = initial_rig(problem.observations, lenses)
-        rig = bundle_adjust(rig, motion, problem.observations, priors=priors).rig
+        rig, motion, _ = initial_rig(seen, {name: lens.intrinsics for name, lens in found.items()})
+        rig = bundle_adjust(rig, motion, seen, priors=priors).rig
         times.append(_now())
         runs.append((rig, times[1] - times[0], times[2] - times[1]))
     lens, rest = (np.min([run[part] for run in runs], axis=0) for part in (1, 2))
-    return Solved(runs[-1][0].subset(problem.observations.cameras), rest[0], rest[1], lens[0], lens[1])
+    return Solved(runs[-1][0].subset(seen.cameras), rest[0], rest[1], lens[0], lens[1])
 
 
 def _now() -> np.ndarray:
@@ -259,24 +259,8 @@ def judged(tool: str, problem: Problem, repeat: int) -> Figures:
 
 
 def board_in(rig: Rig, seen: BoardObservations) -> BoardMotion:
-    """Where the board was at every moment, by the view whose pose explains all corners of the moment best."""
-    poses = board_poses(seen, {camera.name: camera.intrinsics for camera in rig})
-    moments, row = np.unique(seen.view_moment, return_inverse=True)
-    best = np.full(len(moments), np.inf)
-    R, t = np.tile(np.eye(3), (len(moments), 1, 1)), np.zeros((len(moments), 3))
-    for view in range(seen.n_views):
-        camera = rig.cameras[seen.view_camera[view]].cam_from_world
-        for turn, shift in ((poses.R[view], poses.t[view]), (poses.R_second[view], poses.t_second[view])):
-            pose = camera.R.T @ turn, camera.R.T @ (shift - camera.t)
-            at = np.flatnonzero(row[seen.view] == row[view])
-            error = np.linalg.norm(_residuals(rig, seen, at, *pose), axis=-1)
-            cost = float(np.minimum(np.nan_to_num(error, nan=50.0), 50.0).sum())
-            if np.isfinite(turn).all() and cost < best[row[view]]:
-                best[row[view]], R[row[view]], t[row[view]] = cost, *pose
-    known = np.isfinite(best)
-    time_s = np.bincount(row, seen.view_time_s) / np.bincount(row)
-    still = np.zeros((int(known.sum()), 3))
-    return BoardMotion(moments[known], time_s[known], R[known], t[known], still, still.copy())
+    """Where the board was at every moment at which some view tells, for cameras as they are."""
+    return place_boards(PosedViews.of(seen, {camera.name: camera.intrinsics for camera in rig}), rig)
 
 
 def _residuals(rig: Rig, seen: BoardObservations, at: np.ndarray, R: np.ndarray, t: np.ndarray) -> np.ndarray:
