@@ -28,8 +28,11 @@ AGREE = 0.85
 real footage; of one with another number of columns those of a row or two, at most four in five."""
 
 SHARE_PICTURES = 3
+SURE_SHARE_PICTURES = 20
+SHARE_STEPS = (-0.1, -0.08, -0.06, -0.04, -0.02, 0.0, 0.02, 0.04)
+SHARE_TRIALS = 12
 SHARE_APART = 0.04
-"""Marker sides, in squares, are measured to 0.02 (edges bleed by a fraction of a pixel)."""
+"""Marker sides, in squares, are measured to some hundredths (edges bleed by a fraction of a pixel)."""
 LARGEST_SHARE = 0.96
 POOR = 0.5
 """Of the corners that markers promise; fewer mean that corners do not look as described."""
@@ -130,6 +133,11 @@ class PrintEvidence:
         apart = abs(share - board.marker_m / board.square_m) > SHARE_APART and share <= LARGEST_SHARE
         return share if apart and count.corners < POOR * count.promised else None
 
+    @property
+    def marker_share_is_sure(self) -> bool:
+        """So many pictures agree that markers are of another size that more would not change it."""
+        return len(self._counts[self.best].shares) >= SURE_SHARE_PICTURES and self.other_marker_share is not None
+
     def variant(self) -> BoardVariant:
         """What the pictures say so far."""
         board, count = self._ways[self.best], self._counts[self.best]
@@ -139,6 +147,21 @@ class PrintEvidence:
             mirrored=count.mirrored * 2 > count.pictures,
             marker_share=self.other_marker_share,
         )
+
+
+def fitted_variant(
+    variant: BoardVariant, board: CharucoBoard, pictures: Sequence[UInt8[np.ndarray, "..."]]
+) -> BoardVariant:
+    """With the marker share for which most corners look as they should: the outlines of small markers bleed, by a
+    tenth of their side at times."""
+    middle = variant.marker_share or board.marker_m / board.square_m
+    tried = [round(middle + step, 2) for step in SHARE_STEPS if 0.3 < middle + step <= LARGEST_SHARE]
+    found = []
+    for share in tried:
+        detector = BoardDetector(replace(variant, marker_share=share).applied(board))
+        found.append(sum(len(seen) for picture in pictures if (seen := detector.detect(picture)) is not None))
+    best = np.flatnonzero(np.array(found) == max(found))
+    return replace(variant, marker_share=tried[int(best[len(best) // 2])]) if max(found) else variant
 
 
 def recognise_board(board: Board, images: Iterable[UInt8[np.ndarray, "..."]]) -> BoardVariant:
@@ -156,7 +179,10 @@ def recognise_board(board: Board, images: Iterable[UInt8[np.ndarray, "..."]]) ->
             break
     if evidence.other_marker_share is None and evidence.contradicts:
         raise _because(why_not_found(board, pictures))
-    return evidence.variant()
+    variant = evidence.variant()
+    if isinstance(board, CharucoBoard) and variant.marker_share is not None:
+        return fitted_variant(variant, board, pictures[:: max(1, len(pictures) // SHARE_TRIALS)])
+    return variant
 
 
 def _because(reason: Reason) -> CalibrationError:

@@ -67,7 +67,7 @@ def _is_usable(gray: np.ndarray, guess: SaddleGuess) -> np.ndarray:
     room = np.array([width, height]) - 1 - EDGE_PX - MIN_HALF
     with np.errstate(invalid="ignore"):
         inside = ((guess.xy >= EDGE_PX + MIN_HALF) & (guess.xy <= room)).all(axis=1)
-    return inside & np.isfinite(guess.px_from_square).all(axis=(1, 2))
+    return np.asarray(inside & np.isfinite(guess.px_from_square).all(axis=(1, 2)))
 
 
 def _fit(gray: np.ndarray, guess: SaddleGuess, rows: np.ndarray, steps: int, found: Saddles) -> None:
@@ -79,7 +79,7 @@ def _fit(gray: np.ndarray, guess: SaddleGuess, rows: np.ndarray, steps: int, fou
     offset = np.stack(np.meshgrid(np.arange(-half, half + 1), np.arange(-half, half + 1)), axis=-1).reshape(-1, 2)
     pixel = at[:, None] + offset
     height, width = gray.shape
-    inside = ((pixel >= 0) & (pixel < [width, height])).all(axis=-1)
+    inside = np.asarray(((pixel >= 0) & (pixel < [width, height])).all(axis=-1))
     value = gray[np.clip(pixel[..., 1], 0, height - 1), np.clip(pixel[..., 0], 0, width - 1)].astype(np.float32)
     flip = np.where(guess.turned[rows], -1.0, 1.0)
     square = square * np.stack([flip, np.ones_like(flip)], axis=-1)[:, :, None]

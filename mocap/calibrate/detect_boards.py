@@ -15,7 +15,7 @@ from calibration.board_grids import Checkerboard
 from calibration.boards import CharucoBoard
 from calibration.detection import Board, BoardDetector, Look, SeenCorners
 from calibration.detection_diagnosis import why_not_found
-from calibration.detection_recognise import BoardVariant, PrintEvidence, ways_of_printing
+from calibration.detection_recognise import BoardVariant, PrintEvidence, fitted_variant, ways_of_printing
 from calibration.errors import CalibrationError
 from calibration.observations import BoardObservations
 from mocap.calibrate.detect_boards_pictures import Pictures, Source, open_pictures
@@ -29,8 +29,11 @@ Progress = Callable[[int, int], None]
 WAITING = 2
 """Pictures a thread that wait for it, so that memory stays small."""
 
-PICTURES_OF_WHAT_ELSE = 3
-"""Pictures a camera in which is looked for what else than the board might be there."""
+PICTURES_OF_WHAT_ELSE = 9
+"""Pictures in which is looked for what else than the board might be there."""
+
+SHARE_PICTURES = 16
+"""Pictures by which the size of markers is fitted."""
 
 
 class CameraDetection(Report):
@@ -95,10 +98,11 @@ def detect_in_clips(
     pace = _Pace(threads or os.cpu_count() or 1, max(every, 1), progress)
     looked, evidence, way = _look(sources, ways_of_printing(board), pace)
     variant = evidence.variant()
-    if variant.marker_share is not None:
+    if variant.marker_share is not None and isinstance(board, CharucoBoard):
+        variant = fitted_variant(variant, board, _sample(sources, SHARE_PICTURES))
         looked, evidence, way = _look(sources, (variant.applied(board),), pace)
     if evidence.contradicts:
-        reason = why_not_found(board, _sample(sources))
+        reason = why_not_found(board, _sample(sources, PICTURES_OF_WHAT_ELSE))
         raise CalibrationError(reason.what, where=", ".join(clips), remedy=reason.remedy)
     parts = [_observations(name, it, way, board, clocks[name]) for name, it in looked.items()]
     return BoardObservations.joined(parts), _report(board, looked, way, variant)
@@ -123,16 +127,20 @@ def _look(
     detectors = [BoardDetector(way) for way in ways]
     total = sum(len(range(0, it.n, pace.every)) for it in sources.values())
     evidence, settled, done = PrintEvidence(ways), (0 if len(ways) == 1 else None), 0
+    again = False  # the markers' size is another: what follows would be in vain
     waiting: deque[tuple[_Looked, int, Future[dict[int, Look]]]] = deque()
 
     def take() -> None:
-        nonlocal settled, done
+        nonlocal settled, done, again
         it, index, future = waiting.popleft()
         looks = future.result()
+        if again:
+            return
         it.index.append(index)
         it.looks.append(looks)
         evidence.add(looks if settled is None else {settled: looks[settled]})
         settled = evidence.settled if settled is None else settled
+        again = settled is None and evidence.marker_share_is_sure
         done += 1
         if pace.progress is not None:
             pace.progress(done, total)
@@ -143,6 +151,8 @@ def _look(
             waiting.append((it, index, pool.submit(_look_at, gray, detectors, tried)))
             if len(waiting) > WAITING * pace.threads:
                 take()
+            if again:
+                break
         while waiting:
             take()
     return looked, evidence, evidence.best if settled is None else settled
@@ -165,12 +175,12 @@ def _in_turn(looked: dict[str, _Looked], every: int) -> Iterator[tuple[_Looked, 
         running = going
 
 
-def _sample(sources: Mapping[str, Pictures]) -> list[np.ndarray]:
-    """Some pictures of every camera, spread over its clip."""
+def _sample(sources: Mapping[str, Pictures], count: int) -> list[np.ndarray]:
+    """About so many pictures, at least one of every camera, spread over its clip."""
     found = []
     for pictures in sources.values():
-        every = max(1, pictures.n // PICTURES_OF_WHAT_ELSE)
-        found += [gray for _, gray in islice(pictures.each(every), PICTURES_OF_WHAT_ELSE)]
+        each = -(-count // len(sources))
+        found += [gray for _, gray in islice(pictures.each(max(1, pictures.n // each)), each)]
     return found
 
 
@@ -208,7 +218,7 @@ def _observations(name: str, it: _Looked, way: int, board: Board, clock: ClipTim
 
 def _report(board: Board, looked: dict[str, _Looked], way: int, variant: BoardVariant) -> DetectionReport:
     cameras = {name: _camera_report(name, it, way) for name, it in looked.items()}
-    shared = not (isinstance(board, Checkerboard) and board.looks_the_same_upside_down)
+    upside_down = isinstance(board, Checkerboard) and board.looks_the_same_upside_down
     told = [sentence for report in cameras.values() for sentence in report.sentences]
     if variant.marker_share is not None and isinstance(board, CharucoBoard):
         described = board.marker_m / board.square_m
@@ -216,7 +226,7 @@ def _report(board: Board, looked: dict[str, _Looked], way: int, variant: BoardVa
             f"the markers are {variant.marker_share:.2f} of a square wide, not {described:.2f} as the board's "
             "description says; the former was used. Measure a square and a marker of the print"
         )
-    if not shared and len(cameras) > 1:
+    if isinstance(board, Checkerboard) and board.looks_the_same_upside_down and len(cameras) > 1:
         told.append(
             f"a checkerboard of {board.squares_x} x {board.squares_y} squares looks the same upside down: good for "
             "lenses, not for the places of several cameras. Take one with an odd sum of columns and rows, or a "
@@ -227,7 +237,7 @@ def _report(board: Board, looked: dict[str, _Looked], way: int, variant: BoardVa
         inverted=variant.inverted,
         legacy=variant.legacy,
         marker_share=variant.marker_share,
-        ids_shared=shared,
+        ids_shared=not upside_down,
         sentences=tuple(told),
     )
 

@@ -50,7 +50,7 @@ class VideoPictures:
         self.size = self._info.size
         self.n = self._info.n_readable
         self.moment = np.arange(self.n)
-        self.time_s = np.asarray(self._info.times_s, dtype=np.float64)
+        self.time_s: Float[np.ndarray, "T"] | None = np.asarray(self._info.times_s, dtype=np.float64)
         self.fps = float(self._info.fps)
         self.sentences: list[str] = []
 
@@ -76,7 +76,7 @@ class ImagePictures:
         self.size = self._usual_size()
         self.n = len(self._paths)
         self.moment = picture_numbers(self._paths)
-        self.time_s = None
+        self.time_s: Float[np.ndarray, "T"] | None = None
         self.fps = 0.0
         self.sentences: list[str] = []
 

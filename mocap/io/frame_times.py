@@ -106,14 +106,16 @@ def grouped_by_time(camera: Int[np.ndarray, "N"], time_s: Float[np.ndarray, "N"]
     counts = np.bincount(camera)
     beat = np.sort(time_s[camera == np.argmax(counts)])
     reach = 0.5 * float(np.median(np.diff(beat))) if len(beat) > 1 else np.inf
-    near = np.clip(np.searchsorted(beat, time_s), 1, max(len(beat) - 1, 1))
-    near = np.where(np.abs(beat[near - 1] - time_s) <= np.abs(beat[near % len(beat)] - time_s), near - 1, near)
+    after = np.minimum(np.searchsorted(beat, time_s), len(beat) - 1)
+    before = np.maximum(after - 1, 0)
+    near = np.where(np.abs(beat[before] - time_s) <= np.abs(beat[after] - time_s), before, after)
     away = np.abs(beat[near] - time_s)
     group = np.where(away <= reach, near, -1)
     order = np.lexsort((np.arange(len(camera)), away))
     taken: set[tuple[int, int]] = set()
     for i in order:
-        if group[i] >= 0 and (key := (int(camera[i]), int(group[i]))) in taken:
+        key = (int(camera[i]), int(group[i]))
+        if key in taken:
             group[i] = -1
         elif group[i] >= 0:
             taken.add(key)
