@@ -97,7 +97,7 @@ class Linearised:
     @property
     def late_gain(self) -> float:
         """What the times of the views alone promise to gain."""
-        return sum(float((it.gradient**2 / it.information).sum()) for it in self.lateness if it is not None)
+        return float(sum((it.gradient**2 / it.information).sum() for it in self.lateness if it is not None))
 
 
 def linearise(problem: Problem, state: State) -> Linearised:
@@ -229,7 +229,7 @@ def _blocks(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: Kerne
     kept = kernel.kept[it.rows] & it.filled
     counting = kept & predicted.valid
     sums.cost += float(kernel.costs(squared)[counting].sum())
-    sums.cost += float(kernel.costs(np.array(BEHIND_PX**2))) * int((kept & ~predicted.valid).sum())
+    sums.cost += float(kernel.costs(np.full(1, BEHIND_PX**2))[0]) * int((kept & ~predicted.valid).sum())
     weight = np.where(counting, kernel.weights(squared), 0.0) / kernel.noise_px**2
     flat = predicted.jacobian.reshape(*predicted.jacobian.shape[:2], -1)
     weighted = flat * np.concatenate([weight, weight], axis=1)[:, None]
