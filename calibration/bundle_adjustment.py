@@ -35,7 +35,7 @@ __all__ = ["BundleConfig", "BundleResult", "bundle_adjust"]
 PLAIN = BundleConfig()
 NOTHING_KNOWN: Mapping[str, IntrinsicsPrior] = MappingProxyType({})
 
-RIGID = 2.0
+RIGID = 1.3
 """Noise of a board that stands still in each moment, by that of its views alone, from which on it is taken to move."""
 
 

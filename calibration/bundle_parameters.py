@@ -40,7 +40,7 @@ class Parameters:
     """
 
     names: tuple[tuple[str, str], ...]
-    columns: tuple[Int[np.ndarray, "n"], ...]
+    columns: tuple[Int[np.ndarray, "_"], ...]
     mean: Float[np.ndarray, "P"]
     information: Float[np.ndarray, "P P"]
 

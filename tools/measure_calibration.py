@@ -196,7 +196,7 @@ def real(corners: Path | None) -> None:
         stored = read_calibration(folder / recording.stored)
         stored = renamed(stored, seen.cameras)
         print(
-            f"\n{recording.name}: {seen.n_views} views, {seen.n_corners} corners, {len(set(seen.view_moment.tolist()))} moments"
+            f"\n{recording.name}: {seen.n_views} views, {seen.n_corners} corners, {len(np.unique(seen.view_moment))} moments"
         )
         own = {name: result.intrinsics for name, result in calibrate_intrinsics(seen).items()}
         report(seen, own, stored, "lenses from the clips")
