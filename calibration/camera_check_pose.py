@@ -16,6 +16,8 @@ STEPS = 8
 SETTLED = 1e-4
 """Relative fall of the cost; the joint fit that follows goes to the end."""
 MIN_POINTS = 6
+LEAST_TRACKED = 0.5
+"""Share of a camera's views that must have a track at another time for that to be judged."""
 LEAST_AHEAD = 0.1
 """Cosine to the axis of rays that a plane of the picture holds: 84°."""
 
@@ -90,7 +92,7 @@ def delay(
     """By how many frames a camera's pictures are late against known points (negative: early), and the mean robust cost
     (px²) of its views then. px: what it saw in all frames.
 
-    Its tracks are read at other times, linearly between frames; views without a track there keep their error.
+    Its tracks are read at other times, linearly between frames; points without a track there do not count.
     """
     error, weight = now.error[:, camera], sights.weight[:, camera]
     if not weight.any():
@@ -98,8 +100,10 @@ def delay(
 
     def cost(late: float) -> float:
         there = _track_at(px, sights.frame + late, sights.joint) - sights.px[:, camera]
-        shifted = np.where(np.isfinite(there), error - np.nan_to_num(there), error)
-        return float((weight * robust_cost(shifted, scale_px)).sum() / weight.sum())
+        known = np.where(np.isfinite(there[:, 0]), weight, 0.0)
+        if known.sum() < LEAST_TRACKED * weight.sum():
+            return np.inf
+        return float((known * robust_cost(error - np.nan_to_num(there), scale_px)).sum() / known.sum())
 
     coarse = np.arange(-most_frames, most_frames + 1, dtype=np.float64)
     best = coarse[int(np.argmin([cost(late) for late in coarse]))]

@@ -20,7 +20,7 @@ LENSES = (
     Intrinsics((1080, 1920), np.array([[1200.0, 0, 552], [0, 1190, 940], [0, 0, 1]]), np.array([0.05, 0, 0, 1e-3, 0])),
     Intrinsics((1440, 1080), np.array([[620.0, 0, 702], [0, 615, 560], [0, 0, 1]]), np.zeros(4), Lens.FISHEYE),
 )
-FEW = CheckConfig(max_points=700)
+FEW = CheckConfig(max_points=350)
 
 
 def moved(rig: Rig, name: str, shift_m: np.ndarray, turn_rad: np.ndarray) -> Rig:
@@ -74,14 +74,22 @@ def some_direction(rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("count", [3, 5])
 def test_cameras_that_stand_are_not_accused(count):
     rig = ring(count, LENSES)
-    for seed in range(4):
+    for seed in range(2):
         check = check_rig(rig, *walker(rig, np.random.default_rng(seed)), FEW)
         assert check.moved == ()
         assert {camera.verdict for camera in check.cameras} == {"unmoved"}
         assert "no camera has moved" in check.sentences[0]
 
 
-@pytest.mark.parametrize("name", ["cam01", "cam02", "cam03", "cam04"])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [3, 4, 6])
+def test_of_many_rigs_that_stand_none_is_accused(count):
+    rig = ring(count, LENSES)
+    for seed in range(100, 120):
+        assert check_rig(rig, *walker(rig, np.random.default_rng(seed)), FEW).moved == ()
+
+
+@pytest.mark.parametrize("name", ["cam01", "cam03"])
 def test_a_camera_that_moved_is_named_and_solved_again(name):
     rng = np.random.default_rng(int(name[-1]))
     rig = ring(4, LENSES)
@@ -138,11 +146,12 @@ def test_a_board_shows_millimetres():
 def test_a_camera_that_runs_late_has_not_moved():
     rig = ring(4, LENSES)
     px, weight = walker(rig, np.random.default_rng(11), late_frames={"cam03": 4.0})
-    check = check_rig(rig, px, weight, FEW)
+    check = check_rig(rig, px, weight)
     assert check.moved == ()
     assert check["cam03"].verdict == "late"
-    # A frame is some 15 px of this walk; 6 px of noise over hundreds of points leave far less than half a frame.
-    assert check["cam03"].late_frames == pytest.approx(4.0, abs=0.5)
+    # A frame is some 10 px of this walk, and noise that stays from frame to frame leaves some ten independent ones of
+    # 6 px: 0.2 frames; three of those.
+    assert check["cam03"].late_frames == pytest.approx(4.0, abs=0.6)
     assert "cam03 runs 4" in check.sentences[0]
     assert "late" in check.sentences[0]
 

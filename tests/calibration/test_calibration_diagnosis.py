@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def recorded(
     rng = np.random.default_rng(seed)
     rig = ring(count, LENSES, radius_m=radius_m)
     motion = waved_board(BOARD.corners, n_moments=n_moments, fps=FPS, rng=rng)
-    it = observe_board(rig, motion, BOARD.corners, Seeing(**({"two_sided": True} | seeing)), rng)
+    it = observe_board(rig, motion, BOARD.corners, Seeing(**{"two_sided": True, **seeing}), rng)
     return it, {camera.name: camera.intrinsics for camera in rig}
 
 
@@ -78,7 +79,7 @@ def only(findings: tuple[Finding, ...], kind: str) -> Finding:
     return findings[0]
 
 
-POOR = {"noise_px": 0.6, "outlier_share": 0.05, "time_jitter_s": 0.015}
+POOR: dict[str, Any] = {"noise_px": 0.6, "outlier_share": 0.05, "time_jitter_s": 0.015}
 
 
 @pytest.mark.slow
