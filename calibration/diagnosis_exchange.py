@@ -62,8 +62,10 @@ def _may_be(it: BoardObservations, intrinsics: Mapping[str, Intrinsics], fits: L
 
 def _views_gain(fits: LensFits, a: int, b: int) -> float:
     """Logarithm of the factor by which single views of two cameras fit better when exchanged."""
-    rms = np.log(np.maximum(fits.rms_px, 1e-3))
-    return float(rms[a, a] + rms[b, b] - rms[a, b] - rms[b, a])
+    rms = fits.rms_px[np.ix_((a, b), (a, b))]
+    if not np.isfinite(rms).all():
+        return 0.0
+    return float(np.log(rms[0, 0] * rms[1, 1] / (rms[0, 1] * rms[1, 0])))
 
 
 def _best_moments(it: BoardObservations) -> BoardObservations:
