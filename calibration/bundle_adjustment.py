@@ -1,4 +1,17 @@
-"""Bundle adjustment of cameras, their lenses and a moving board."""
+"""Bundle adjustment of cameras, their lenses and a moving board.
+
+Levenberg–Marquardt of our own with analytic derivatives, in numpy: per view the normal equations of the board's pose in
+the camera and of its lens, mapped to those of cameras and board, of which the board's are eliminated (block by block,
+or as a banded matrix where a motion prior ties them). 8 cameras, 300 moments, 35,816 corners from a disturbed start,
+two busy cores: 4 steps, 0.17 s of CPU; scipy's sparse TRF with the same derivatives needs 20 s and has not ended after
+30 evaluations (`tools/measure_calibration.py solvers`). pyceres took 1.2 s for a problem of that size, and would be a
+compiled dependency; pycolmap offers no cost functions of one's own.
+
+Why time: webcams report the times of pictures some 20 ms wrongly, with common delays up to 100 ms, and read their rows
+over 30 ms. On four such (the recording charuco_calibration) one pose a moment leaves 0.77 px RMS over 91 % of the
+corners and the cameras 2 % misplaced; with motion, delays and shutters it is 0.056 px over 98.8 %, single views alone
+having 0.05, and neighbouring corners held out lie 54.00 +- 0.06 mm apart (`tools/measure_calibration.py real`).
+"""
 
 from __future__ import annotations
 

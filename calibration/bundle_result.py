@@ -31,10 +31,10 @@ class BundleConfig:
     groups of cameras with one common lens. cameras_fixed: only the board moves.
 
     continuous: whether the board moves between pictures of one moment; "auto" where their times differ by more than
-    `synchronous_s` in the mean, or where a board that rests in each moment leaves clearly more noise than single views have.
-    Then, unless told otherwise: time_offsets, a common delay of each camera's pictures; line_time, the time between
-    the rows of a picture; time_jitter, a delay of each picture of its own. back_offset: whether the prints on the two
-    sides of a board may lie elsewhere than behind each other; "auto" where both were seen often.
+    `synchronous_s` in the mean, or where a board that rests in each moment leaves clearly more noise than single views
+    have. Then, unless told otherwise: time_offsets, a common delay of each camera's pictures; line_time, the time
+    between the rows of a picture; time_jitter, a delay of each picture of its own. back_offset: whether the prints on
+    the two sides of a board may lie elsewhere than behind each other; "auto" where both were seen often.
 
     clocks: by camera the delay and line time (s) to start from, and front_from_back: they stay as given where they are
     not estimated. loss_px: where residuals begin to count less while the solution is far; None takes it from the

@@ -2,7 +2,7 @@
 
     python tools/measure_calibration.py synthetic      known rigs: errors by their predicted deviations, over seeds
     python tools/measure_calibration.py real           the shared recordings: residuals, distances, held-out moments
-    python tools/measure_calibration.py solvers        the same problem by other solvers (skips those not installed)
+    python tools/measure_calibration.py solvers        the same problem by scipy
 
 Errors are compared in the gauge of the covariance: the rig's own turn and shift are taken out of them first. NEES is
 e^T C^-1 e by its length, 1 in the mean for honest deviations; its own deviation over n numbers is sqrt(2 / n).
@@ -17,12 +17,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import least_squares
+from scipy.sparse import csr_matrix
 
 from calibration.board_file import read_board
 from calibration.board_motion import BoardMotion, rotvecs_to_matrices
 from calibration.boards import CharucoBoard
 from calibration.bundle_adjustment import BundleConfig, BundleResult, bundle_adjust
 from calibration.bundle_held_out import follow_board, synchronised
+from calibration.bundle_parameters import choose_parameters
+from calibration.bundle_problem import Problem, placed_views
+from calibration.bundle_solver import descend
+from calibration.bundle_start import Work, settled
+from calibration.bundle_state import State
+from calibration.bundle_views import predict
 from calibration.camera import Camera, Intrinsics, Rig
 from calibration.extrinsics import initial_rig
 from calibration.formats import read_calibration
@@ -195,9 +203,8 @@ def real(corners: Path | None) -> None:
         seen = observed(recording, corners)
         stored = read_calibration(folder / recording.stored)
         stored = renamed(stored, seen.cameras)
-        print(
-            f"\n{recording.name}: {seen.n_views} views, {seen.n_corners} corners, {len(np.unique(seen.view_moment))} moments"
-        )
+        count = len(np.unique(seen.view_moment))
+        print(f"\n{recording.name}: {seen.n_views} views, {seen.n_corners} corners, {count} moments")
         own = {name: result.intrinsics for name, result in calibrate_intrinsics(seen).items()}
         report(seen, own, stored, "lenses from the clips")
         report(seen, {c.name: c.intrinsics for c in stored}, stored, "start from stored lenses")
@@ -297,6 +304,59 @@ def neighbour_errors_mm(rig: Rig, seen: BoardObservations) -> np.ndarray:
     return errors[np.isfinite(errors)]
 
 
+def solvers(moments: int) -> None:
+    """Plain least squares over 8 cameras, their lenses and a board at rest in each moment, from the same start."""
+    scene = replace(SCENES[1], moments=moments)
+    rig, motion, seen, _ = recorded(scene, 0)
+    start = disturbed(rig, motion, np.random.default_rng(1000))
+    config = settled(BundleConfig(continuous=False, back_offset=False), False)
+    parameters = choose_parameters(rig, seen, config, priors={})
+    back = np.zeros(seen.n_views, dtype=bool)
+    problem, state = Work(start[0], start[1], seen, config, parameters, back, False).start()
+    problem = problem.counting(replace(problem.kernel, noise_px=0.3))
+    print(f"8 cameras, {moments} moments, {seen.n_views} views, {seen.n_corners} corners, {len(parameters)} numbers")
+    began, cpu = time.perf_counter(), time.process_time()
+    found = descend(problem, state, max_iterations=50)
+    own = time.perf_counter() - began, time.process_time() - cpu
+    print(f"own LM: cost {found.at.cost:.2f}, {found.iterations} steps, {own[0]:.2f} s, {own[1]:.2f} s of CPU")
+    began, cpu = time.perf_counter(), time.process_time()
+    cost, count = scipy_cost(problem, state)
+    its = time.perf_counter() - began, time.process_time() - cpu
+    print(f"scipy TRF (sparse, same Jacobian): cost {cost:.2f}, {count} steps, {its[0]:.2f} s, {its[1]:.2f} s of CPU")
+
+
+def scipy_cost(problem: Problem, state: State, most: int = 30) -> tuple[float, int]:
+    """Cost where `scipy.optimize.least_squares` ends with the same residuals and derivatives, and its evaluations."""
+    wide, count = len(problem.parameters), len(state.knots)
+
+    def rows(x: np.ndarray) -> tuple[np.ndarray, csr_matrix]:
+        at = state.stepped(problem.parameters, x[:wide], x[wide:].reshape(count, 6), [None] * len(state.cameras))
+        values, blocks, line = [], [], 0
+        for it, camera, columns in zip(problem.views, at.cameras, problem.parameters.columns, strict=True):
+            placed = placed_views(problem, it, camera, at.knots)
+            seen = predict(it, camera, placed, with_lens=True, rolling=False)
+            free = np.flatnonzero(columns >= 0)
+            chosen = np.concatenate([free, np.arange(len(columns), len(columns) + 6)])
+            flat = seen.jacobian.reshape(*seen.jacobian.shape[:2], -1)
+            slopes = np.swapaxes(flat, 1, 2) @ seen.maps[:, :, chosen]
+            own = np.broadcast_to(columns[free], (len(it.views), len(free)))
+            knots = wide + 6 * it.row[:, None] + np.arange(6)
+            place = np.broadcast_to(np.concatenate([own, knots], axis=1)[:, None], slopes.shape)
+            keep = np.concatenate([seen.valid, seen.valid], axis=1)
+            number = np.cumsum(keep.reshape(-1)).reshape(keep.shape) - 1 + line
+            row = np.broadcast_to(number[:, :, None], slopes.shape)
+            blocks.append((slopes[keep].reshape(-1), row[keep].reshape(-1), place[keep].reshape(-1)))
+            values.append(seen.residual.reshape(keep.shape)[keep])
+            line += int(keep.sum())
+        data, row, column = (np.concatenate(part) for part in zip(*blocks, strict=True))
+        noise = problem.kernel.noise_px
+        return np.concatenate(values) / noise, csr_matrix((-data / noise, (row, column)), (line, len(x)))
+
+    x0 = np.zeros(wide + 6 * count)
+    found = least_squares(lambda x: rows(x)[0], x0, lambda x: rows(x)[1], x_scale="jac", max_nfev=most)
+    return 2 * float(found.cost), int(found.nfev)
+
+
 def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -309,6 +369,8 @@ def main() -> None:
         synthetic([scene for scene in SCENES if arguments.scenes in scene.name], arguments.seeds)
     elif arguments.what == "real":
         real(arguments.corners)
+    else:
+        solvers(300)
 
 
 if __name__ == "__main__":
