@@ -353,7 +353,7 @@ def scipy_cost(problem: Problem, state: State, most: int = 30) -> tuple[float, i
         return np.concatenate(values) / noise, csr_matrix((-data / noise, (row, column)), (line, len(x)))
 
     x0 = np.zeros(wide + 6 * count)
-    found = least_squares(lambda x: rows(x)[0], x0, lambda x: rows(x)[1], x_scale="jac", max_nfev=most)
+    found = least_squares(lambda x: rows(x)[0], x0, lambda x: rows(x)[1], x_scale="jac", max_nfev=most)  # pyright: ignore[reportArgumentType]
     return 2 * float(found.cost), int(found.nfev)
 
 
