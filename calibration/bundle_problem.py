@@ -128,15 +128,8 @@ def linearise(problem: Problem, state: State) -> Linearised:
     pull = parameters.information @ off
     cost += float(off @ pull)
     motion_costs = (0.0, 0.0)
-    # Without corners that count a knot would have no information at all; a deviation of 30 m keeps it in place.
-    sums.knots[:, range(6), range(6)] += 1e-3
-    if problem.prior is not None:
-        terms = prior_terms(problem.prior, state.knots)
-        sums.knots += terms.diagonal
-        sums.knot_gradient += terms.gradient
-        sums.beside += terms.beside
-        motion_costs = terms.costs
-        cost += sum(terms.costs) + first_speed_cost(problem.prior, state.knots)
+    motion_costs = _add_motion(sums, problem, state.knots)
+    cost += sums.motion_cost
     normal = Normal(
         sums.cameras + parameters.information,
         sums.knots,
@@ -175,12 +168,27 @@ class _Sums:
 
     def __init__(self, numbers: int, knots: int, size: int) -> None:
         self.cost = 0.0
+        self.motion_cost = 0.0
         self.cameras = np.zeros((numbers, numbers))
         self.camera_gradient = np.zeros(numbers)
         self.knots = np.zeros((knots, size, size))
         self.knot_gradient = np.zeros((knots, size))
         self.beside = np.zeros((max(knots - 1, 0), size, size))
         self.mixed = np.zeros((knots, size, numbers))
+
+
+def _add_motion(sums: _Sums, problem: Problem, knots: Knots) -> tuple[float, float]:
+    """What is known of the motion beforehand; the costs of its turn and shift."""
+    # Without corners that count a knot would have no information at all; a deviation of 30 m keeps it in place.
+    sums.knots[:, range(6), range(6)] += 1e-3
+    if problem.prior is None:
+        return 0.0, 0.0
+    terms = prior_terms(problem.prior, knots)
+    sums.knots += terms.diagonal
+    sums.knot_gradient += terms.gradient
+    sums.beside += terms.beside
+    sums.motion_cost = sum(terms.costs) + first_speed_cost(problem.prior, knots)
+    return terms.costs
 
 
 def placed_views(problem: Problem, it: CameraViews, camera: CameraState, knots: Knots) -> Placed:
