@@ -127,7 +127,6 @@ def linearise(problem: Problem, state: State) -> Linearised:
     cost, off = sums.cost, state.values(parameters) - parameters.mean
     pull = parameters.information @ off
     cost += float(off @ pull)
-    motion_costs = (0.0, 0.0)
     motion_costs = _add_motion(sums, problem, state.knots)
     cost += sums.motion_cost
     normal = Normal(
