@@ -62,7 +62,7 @@ class TakePoints:
     """What several cameras of a take saw alike: px (T, C, J, 2), NaN where unseen, and weight (T, C, J).
 
     by: "person" or "board". rig: with the cameras and in the pixels of the take. renamed: the take's camera -> the
-    rig's, where they are not called the same.
+    rig's, where they are not called the same. names: of the J keypoints of a person, empty for a board.
     """
 
     by: str
@@ -70,6 +70,7 @@ class TakePoints:
     renamed: Mapping[str, str]
     px: Float[np.ndarray, "T C J 2"]
     weight: Float[np.ndarray, "T C J"]
+    names: tuple[str, ...] = ()
 
 
 def check_take(
@@ -109,7 +110,8 @@ def take_points(
     if board is not None and (config.by == "board" or _shared(board[1]) >= ENOUGH_CORNERS):
         return TakePoints("board", fitted, renamed, *board)
     detections = _detections(take, config, threads, progress)
-    return TakePoints("person", fitted, renamed, *person_points(detections, fitted, fps))
+    px, weight = person_points(detections, fitted, fps)
+    return TakePoints("person", fitted, renamed, px, weight, detections.keypoint_set.names)
 
 
 def with_moved(rig: Rig, check: RigCheck, renamed: Mapping[str, str] | None = None) -> Rig:

@@ -18,7 +18,7 @@ from mocap.core.errors import ConfigError
 
 def calibrate_config(cameras: Mapping[str, Any], world: Mapping[str, Any]) -> CalibrateConfig:
     """From options. cameras: lens, same_lens (texts "a,b"), lenses (a calibration file), line_time. world: origin,
-    heading, thickness_mm, floor_picture, distance (a text "a,b=metres")."""
+    heading, thickness_mm, person (a take), floor_picture, distance (a text "a,b=metres")."""
     lens = _one_of("--lens", cameras["lens"], get_args(LensChoice))
     groups = tuple(_names("--same-lens", text) for text in cameras["same_lens"])
     known = {} if cameras["lenses"] is None else _lenses(cameras["lenses"])
@@ -37,7 +37,7 @@ def _world(options: Mapping[str, Any]) -> WorldConfig:
         heading=_one_of("--heading", options["heading"], get_args(Heading)),
     )
     distance = None if options["distance"] is None else _distance(options["distance"])
-    return WorldConfig(floor, options["floor_picture"], distance)
+    return WorldConfig(floor, options["person"], options["floor_picture"], distance)
 
 
 def _lenses(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +14,7 @@ from calibration.observations import BoardObservations
 from calibration.transforms import RigidTransform
 from calibration.world_cameras import from_upright_cameras
 from calibration.world_frame import FloorConfig, WorldFrame, from_floor_board, from_known_distance, from_moment
-
-AS_IT_IS = WorldFrame(RigidTransform.identity(), 1.0, "")
+from mocap.calibrate.standing import world_by_person
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,12 @@ class KnownDistance:
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """floor_moment: a moment (picture number) of the extrinsics clips at which the board lay on the floor.
-    known_distance: sets the scale, in the place of the board's printed size. floor: origin, heading, thickness."""
+    """person: a take in which somebody stands upright. floor_moment: a moment (picture number) of the extrinsics clips
+    at which the board lay on the floor. known_distance: sets the scale, in the place of the board's printed size.
+    floor: origin, heading, thickness."""
 
     floor: FloorConfig = field(default_factory=FloorConfig)
+    person: Path | None = None
     floor_moment: int | None = None
     known_distance: KnownDistance | None = None
 
@@ -38,8 +40,9 @@ class WorldConfig:
 def find_world(
     rig: Rig, motion: BoardMotion, points: np.ndarray, floor: BoardObservations | None, config: WorldConfig
 ) -> WorldFrame:
-    """World of a rig: from a moment that was named, else from clips of the board on the floor, else guessed from how
-    cameras are held. points: (K, 3) m, corners of the board; motion: its poses in the clips that were solved."""
+    """World of a rig: from a take or a moment that was named, else from clips of the board on the floor, else guessed
+    from how cameras are held. points: (K, 3) m, corners of the board; motion: its poses in the clips that were solved.
+    """
     standing = _standing(rig, motion, points, floor, config)
     if config.known_distance is None:
         return standing
@@ -52,6 +55,8 @@ def _standing(
 ) -> WorldFrame:
     if config.floor_moment is not None:
         return from_moment(rig, motion, config.floor_moment, points, config=config.floor)
+    if config.person is not None:
+        return world_by_person(rig, config.person)
     if floor is not None:
         return from_floor_board(rig, floor, config=config.floor)
     try:

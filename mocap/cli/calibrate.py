@@ -57,6 +57,9 @@ def command(
     floor_picture: Annotated[
         int | None, typer.Option(metavar="N", help="The board lies on the floor in picture N of the extrinsics clips.")
     ] = None,
+    floor_by: Annotated[
+        Path | None, typer.Option("--floor-by-person", metavar="TAKE", help="Somebody stands upright in this take.")
+    ] = None,
     origin: Annotated[
         str, typer.Option(help="Of the world: the board's corner, its middle, or the cameras'.")
     ] = "corner",
@@ -91,6 +94,7 @@ def command(
     config = calibrate_config(
         {"lens": lens, "same_lens": same_lens or (), "lenses": lenses, "line_time": line_time},
         {
+            "person": floor_by,
             "floor_picture": floor_picture,
             "origin": origin,
             "heading": heading,
