@@ -24,6 +24,9 @@ MIN_CONTRAST = 12.0
 MAY_MOVE = (0.25, 0.12)
 """How far from where markers, and then corners, predict it a corner may be, in squares (or LEAST_MOVE_PX)."""
 LEAST_MOVE_PX = 2.0
+MOST_STEP_PX = 0.1
+MOST_PASSES = 4
+"""Over corners by corners, as long as more are found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +49,18 @@ def look_by_markers(gray: np.ndarray, layout: MarkerLayout, found: FoundMarkers)
         return MarkerLook(markers, n_found, mirrored, nowhere)
     flat = layout.marker_corners[np.searchsorted(layout.ids, markers.ids)]
     xy, jacobian = _from_markers(layout.corners, flat, markers.corners)
-    first = _fitted(gray, layout, (xy, jacobian), xy, MAY_MOVE[0])
-    known = np.isfinite(first[:, 0])
-    if not known.any():
-        return MarkerLook(markers, n_found, mirrored, first)
-    few = known.sum() < ENOUGH_CORNERS
-    more = (flat.reshape(-1, 2), markers.corners.reshape(-1, 2)) if few else None
-    xy, jacobian = _from_corners(layout.corners, first, more)
-    start = np.where(known[:, None], first, xy)
-    return MarkerLook(markers, n_found, mirrored, _fitted(gray, layout, (xy, jacobian), start, MAY_MOVE[1]))
+    seen = _fitted(gray, layout, (xy, jacobian), xy, MAY_MOVE[0])
+    for _ in range(MOST_PASSES):
+        known = np.isfinite(seen[:, 0])
+        if not known.any():
+            break
+        more = (flat.reshape(-1, 2), markers.corners.reshape(-1, 2)) if known.sum() < ENOUGH_CORNERS else None
+        xy, jacobian = _from_corners(layout.corners, seen, more)
+        start = np.where(known[:, None], seen, xy)
+        seen = _fitted(gray, layout, (xy, jacobian), start, MAY_MOVE[1])
+        if np.isfinite(seen[:, 0]).sum() <= known.sum():
+            break
+    return MarkerLook(markers, n_found, mirrored, seen)
 
 
 def agreeing(found: FoundMarkers, layout: MarkerLayout) -> tuple[FoundMarkers, bool]:
@@ -119,6 +125,7 @@ def _is_good(found: Saddles, expected: np.ndarray, side: np.ndarray, may_move: f
         moved = np.linalg.norm(found.xy - expected, axis=1)
         return (
             (moved <= np.maximum(may_move * side, LEAST_MOVE_PX))
+            & (found.last_step_px <= (MOST_STEP_PX if may_move == MAY_MOVE[1] else np.inf))
             & (found.likeness >= MIN_LIKENESS)
             & (found.contrast >= MIN_CONTRAST)
         )

@@ -35,11 +35,13 @@ FAMILIES = (
 
 LEAST_MARKERS = 4
 """Markers, over all pictures, of a dictionary that is no accident: larger dictionaries are mistaken now and then."""
+ONCE_IS_AN_ACCIDENT = 5
+"""Pictures of which a marker that is really there shows in two."""
 MOST_SQUARES = 16
 PICTURES = 9
 LONGEST_PX = 1280
-FIRST_IDS = 250
-"""Markers of each family that are looked for at first: boards seldom need more, and it takes a third of the time."""
+FIRST_IDS = 100
+"""Markers of each family that are looked for at first: boards seldom need more, and time grows with them."""
 MARKER_SHARE = 0.75
 
 
@@ -111,7 +113,15 @@ def _markers_of_any_kind(grays: Sequence[np.ndarray]) -> _Seen | None:
 
 def _read(grays: Sequence[np.ndarray], kind: _Seen, n_ids: int) -> _Seen:
     finder = MarkerFinder(kind.family[-1], range(min(n_ids, _size(kind.family[-1]))), kind.border_bits)
-    return replace(kind, found=tuple(finder.find(255 - gray if kind.inverted else gray) for gray in grays))
+    found = [_of_one_side(finder.find(255 - gray if kind.inverted else gray)) for gray in grays]
+    times = np.bincount(np.concatenate([m.ids for m in found] or [[]]).astype(np.int64), minlength=1)
+    often = times >= (2 if len(found) >= ONCE_IS_AN_ACCIDENT else 1)
+    return replace(kind, found=tuple(markers.of(often[markers.ids]) for markers in found))
+
+
+def _of_one_side(found: FoundMarkers) -> FoundMarkers:
+    """Of small markers, the mirror image of one may be another."""
+    return found.of(found.mirrored == (found.mirrored.sum() * 2 > len(found)))
 
 
 def _other_board(board: CharucoBoard | AprilGrid, seen: _Seen) -> Reason:

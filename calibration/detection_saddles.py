@@ -45,17 +45,18 @@ class SaddleGuess:
 class Saddles:
     """Fitted corners. xy: px, NaN where the window leaves the picture or the fit ran away. likeness: correlation of
     picture and model in the window, 1 at best. contrast: white minus black, grey values. blur_px: standard deviation
-    of the edges' blur."""
+    of the edges' blur. last_step_px: how far the last step went."""
 
     xy: Float[np.ndarray, "N 2"]
     likeness: Float[np.ndarray, "N"]
     contrast: Float[np.ndarray, "N"]
     blur_px: Float[np.ndarray, "N"]
+    last_step_px: Float[np.ndarray, "N"]
 
 
 def fit_saddles(gray: UInt8[np.ndarray, "H W"], guess: SaddleGuess, steps: int = 5) -> Saddles:
     """All corners of a view at once. steps: from a third of a square away 5, from a pixel 3."""
-    found = Saddles(*(np.full(shape, np.nan) for shape in ((len(guess.xy), 2), *[(len(guess.xy),)] * 3)))
+    found = Saddles(*(np.full(shape, np.nan) for shape in ((len(guess.xy), 2), *[(len(guess.xy),)] * 4)))
     usable = np.flatnonzero(_is_usable(gray, guess))
     if len(usable):
         _fit(gray, guess, usable, steps, found)
@@ -86,8 +87,11 @@ def _fit(gray: np.ndarray, guess: SaddleGuess, rows: np.ndarray, steps: int, fou
     spread = np.linalg.norm(square, axis=2)
     state = _State(pixel, value, inside, square, spread, guess)
     xy, blur = guess.xy[rows].copy(), np.full(len(rows), START_BLUR_PX)
+    before = xy
     for _ in range(steps):
+        before = xy
         xy, blur = state.step(xy, blur)
+    found.last_step_px[rows] = np.linalg.norm(xy - before, axis=1)
     found.likeness[rows], found.contrast[rows] = state.likeness(xy, blur)
     found.xy[rows], found.blur_px[rows] = xy, blur
 

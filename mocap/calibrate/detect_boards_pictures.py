@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ Picture = tuple[int, UInt8[np.ndarray, "H W"]]
 """Index in the clip, and grey values."""
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """One camera's pictures. size: (width, height) px, upright. n: how many there should be. moment: (n,) pictures of
     several cameras with the same number belong together when nothing is known of times. time_s: (n,) since the
