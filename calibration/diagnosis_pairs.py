@@ -117,7 +117,7 @@ def unsynchronized(cameras: tuple[str, ...], tracks: Tracks, pairs: Pairs) -> li
     remedy = (
         "Synchronize them (a clap, a flash, timestamps.csv), or cut them to begin at the same moment"
         if whole
-        else "Have the time offsets of the cameras estimated when solving, and check the clocks of takes too"
+        else "The solve corrects this for the clips; check the clocks of takes too"
     )
     what = f"the clips do not run together: {told} against the others. {remedy}"
     return [Finding("unsynchronized", "error" if whole else "warning", names, what)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,6 @@ from jaxtyping import Float
 
 from calibration.camera import Camera, Rig
 from calibration.errors import CalibrationError
-from calibration.lenses import Lens
 
 METRES_PER_UNIT = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 """Length units that calibration files use for translations."""
@@ -185,33 +183,6 @@ def check_extent(rig: Rig, document: Document, known: Known) -> Rig:
             remedy=f"The file states no unit: name it ({', '.join(METRES_PER_UNIT)}; most likely mm).",
         )
     return rig
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What a file format, or the tools that read it, can express. `name` is a pattern for whole camera names."""
-
-    format: str
-    skew: bool = False
-    fisheye: bool = True
-    rational: bool = True
-    name: str = ".+"
-
-    def check(self, rig: Rig, path: Path) -> None:
-        """Refuse to write a camera that the readers of the file would take for another."""
-        for camera in rig:
-            lens = camera.intrinsics
-            lacks = {
-                "the skew of its matrix": lens.K[0, 1] != 0 and not self.skew,
-                "a fisheye lens": lens.lens is Lens.FISHEYE and not self.fisheye,
-                "eight distortion coefficients": len(lens.distortion) == 8 and not self.rational,
-                "its name": re.fullmatch(self.name, camera.name) is None,
-            }
-            for what, lacking in lacks.items():
-                if lacking:
-                    raise CalibrationError(
-                        f"camera {camera.name!r}: a {self.format} file cannot hold {what}", where=path
-                    )
 
 
 def rig_of(cameras: list[Camera], path: Path) -> Rig:

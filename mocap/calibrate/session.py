@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from calibration.bundle_adjustment import BundleConfig, BundleResult, bundle_adjust
+from calibration.bundle_held_out import follow_board
 from calibration.camera import Intrinsics, Rig
 from calibration.diagnosis import Finding, diagnose
 from calibration.errors import CalibrationError
@@ -124,12 +125,12 @@ def split(observations: BoardObservations) -> tuple[BoardObservations, BoardObse
 
 
 def _tested(bundle: BundleResult, held_out: BoardObservations, config: BundleConfig) -> HeldOut:
-    """The board placed by a rig that did not know these views, on the clocks that were found."""
+    """The board at moments that the solve did not see, before its cameras."""
     late = np.array([bundle.time_offset_s.get(name, 0.0) for name in held_out.cameras])
     timed = replace(held_out, view_time_s=held_out.view_time_s + late[held_out.view_camera])
     intrinsics = {camera.name: camera.intrinsics for camera in bundle.rig}
     motion = place_boards(PosedViews.of(timed, intrinsics), bundle.rig)
-    return HeldOut(timed, bundle_adjust(bundle.rig, motion, timed, replace(config, cameras_fixed=True)))
+    return HeldOut(held_out, follow_board(motion, held_out, bundle, config))
 
 
 def _sharing(config: IntrinsicsConfig, names: Sequence[str]) -> IntrinsicsConfig:

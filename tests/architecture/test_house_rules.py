@@ -15,6 +15,7 @@ MAX_PARAMETERS = 6
 MORE_PARAMETERS = {
     "mocap.models.onnx_pose.__init__": "one for each thing that an ONNX file does not say about itself",
     "mocap.io.people2d.people_from_arrays": "the columns of one table",
+    "mocap.calibrate.detect_boards.detect_in_clips": "what is known of clips, and how to go through them",
 }
 """Functions over the budget, and why. The options of commands are not counted: they are the user's."""
 
