@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from calibration.board_file import board_from_table
 from calibration.camera import Rig
 from calibration.camera_check import CheckConfig, RigCheck, check_rig
+from calibration.errors import CalibrationError
 from calibration.formats import read_calibration
 from calibration.observations import BoardObservations
 from mocap.calibrate.detect_boards import detect_in_clips
@@ -100,7 +101,7 @@ def take_points(
     take = open_take(path)
     session = None if take.session_root is None else open_session(take.session_root)
     fitted, renamed, fps = _fitted(take, rig or _rig_of(take, session), config)
-    board = _board_points(take, session, fitted, threads) if config.by != "person" else None
+    board = _board_points(take, session, fitted, threads, asked=config.by == "board") if config.by != "person" else None
     if board is None and config.by == "board":
         raise InputError(
             "no two cameras see the session's board at a time",
@@ -183,19 +184,27 @@ def _detections(take: Take, config: TakeCheckConfig, threads: int, progress: Pro
         return detect_in_segments(take, config.detect, store=store, threads=threads, progress=progress)[0]
 
 
-def _board_points(take: Take, session: Session | None, rig: Rig, threads: int) -> tuple[np.ndarray, np.ndarray] | None:
+def _board_points(
+    take: Take, session: Session | None, rig: Rig, threads: int, *, asked: bool
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Corners of the session's board in the take; None where there are none, which is a fault only when asked for."""
     if session is None or not session.board or not take.videos:
         return None
     board = board_from_table(session.board, session.root / "session.toml")
     frames = max(info.n_frames for info in probe_take(take).infos.values())
-    observations, _ = detect_in_clips(
-        take.videos,
-        board,
-        times=None if take.timestamps is None else read_frame_times(take.timestamps),
-        threads=threads,
-        every=max(frames // BOARD_PICTURES, 1),
-        rotations=take.rotations,
-    )
+    try:
+        observations, _ = detect_in_clips(
+            take.videos,
+            board,
+            times=None if take.timestamps is None else read_frame_times(take.timestamps),
+            threads=threads,
+            every=max(frames // BOARD_PICTURES, 1),
+            rotations=take.rotations,
+        )
+    except CalibrationError:
+        if asked:
+            raise
+        return None
     points = board_points(observations, rig)
     return points if _shared(points[1]) else None
 

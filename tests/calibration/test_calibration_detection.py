@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from board_pictures import picture_of
 from calibration.board_grids import AprilGrid, Checkerboard
 from calibration.boards import CharucoBoard
 from calibration.detection import BoardDetector, DetectionConfig
 from calibration.detection_homography import local_maps
 from calibration.detection_saddles import SaddleGuess, fit_saddles, saddle_model
+from printed_boards import picture_of
 
 CHARUCO = CharucoBoard(5, 7, 0.04, 0.03, "DICT_4X4_50")
 WITH_MARKERS = {

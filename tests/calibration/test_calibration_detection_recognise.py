@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from board_pictures import picture_of
 from calibration.board_grids import AprilGrid, Checkerboard
 from calibration.boards import CharucoBoard
 from calibration.detection_recognise import BoardVariant, recognise_board
 from calibration.errors import CalibrationError
+from printed_boards import picture_of
 
 TURNS = (0.1, 0.4, 1.0, 2.0)
 

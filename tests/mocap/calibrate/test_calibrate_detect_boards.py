@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from board_pictures import picture_of
 from calibration.board_file import read_board
 from calibration.board_grids import Checkerboard
 from calibration.boards import CharucoBoard
@@ -17,6 +16,7 @@ from mocap.calibrate.detect_boards_pictures import picture_numbers
 from mocap.core.errors import InputError
 from mocap.io.frame_times import read_frame_times
 from mocap.io.video_writer import VideoWriter, VideoWriterConfig
+from printed_boards import picture_of
 
 BOARD = CharucoBoard(4, 5, 0.05, 0.04, "DICT_4X4_50", inverted=True)
 SIZE = (320, 214)
