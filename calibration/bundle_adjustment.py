@@ -22,12 +22,11 @@ from types import MappingProxyType
 import numpy as np
 
 from calibration.board_motion import BoardMotion
-from calibration.bundle_linear import solve
 from calibration.bundle_parameters import choose_parameters
-from calibration.bundle_problem import Problem, gauge_directions, own_noise_px, placed_views
+from calibration.bundle_problem import Problem, own_noise_px, placed_views
 from calibration.bundle_result import BundleConfig, BundleResult
 from calibration.bundle_rounds import approach, refine
-from calibration.bundle_solver import Descent, scaled_gauge, viewing_distance
+from calibration.bundle_solver import Descent
 from calibration.bundle_start import (
     Work,
     check_start,
@@ -38,6 +37,7 @@ from calibration.bundle_start import (
     views_of_back,
 )
 from calibration.bundle_state import State, rig_from
+from calibration.bundle_uncertainty import covariance_of
 from calibration.camera import Rig
 from calibration.intrinsics_prior import IntrinsicsPrior
 from calibration.observations import BoardObservations
@@ -123,26 +123,11 @@ def _result(
         iterations=timing[1],
         converged=final.settled,
         parameters=work.parameters.names,
-        covariance=_covariance(problem, final),
+        covariance=covariance_of(problem, final),
         view_rotation=view_rotation,
         view_position=view_position,
         seconds=time.perf_counter() - timing[0],
     )
-
-
-def _covariance(problem: Problem, final: Descent) -> np.ndarray:
-    """Inverse of the information about the cameras, without the part along the gauge, of which nothing is known."""
-    if not len(problem.parameters):
-        return np.zeros((0, 0))
-    distance = viewing_distance(final.state)
-    held = scaled_gauge(problem, final.state, final.at)
-    reduced = solve(final.at.normal, held).reduced + held @ held.T
-    scale = 1 / np.sqrt(np.diag(reduced))
-    inverse = np.linalg.inv(reduced * scale[:, None] * scale) * scale[:, None] * scale
-    free = gauge_directions(problem.parameters, final.state, distance)
-    strength = np.linalg.norm(free.T @ held, axis=1)  # the metric makes free.T @ held the strength times a unit matrix
-    inverse -= (free / strength**2) @ free.T
-    return (inverse + inverse.T) / 2
 
 
 def _view_poses(problem: Problem, state: State, it: BoardObservations) -> tuple[np.ndarray, np.ndarray]:

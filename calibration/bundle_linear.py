@@ -67,26 +67,33 @@ def solve(normal: Normal, gauge: Float[np.ndarray, "P G"]) -> Solved:
     right = np.concatenate([normal.mixed, normal.knot_gradient[:, :, None]], axis=2)
     half, finish = eliminate(normal, right)
     flat = half.reshape(count * size, wide + 1)
-    products = _products(flat, wide)
-    reduced = normal.cameras - products[:, :wide]
+    of_cameras = products(flat[:, :wide], flat)
+    reduced = normal.cameras - of_cameras[:, :wide]
     reduced = (reduced + reduced.T) / 2
     step = np.zeros(wide)
     if wide:
         held = reduced + gauge @ gauge.T
-        step = _solve_positive(held, normal.camera_gradient - products[:, wide])
+        step = _solve_positive(held, normal.camera_gradient - of_cameras[:, wide])
     rest = half[:, :, wide] - half[:, :, :wide] @ step
-    return Solved(step, finish(rest), reduced)
+    return Solved(step, finish(rest[:, :, None])[:, :, 0], reduced)
 
 
-def _products(flat: np.ndarray, wide: int) -> np.ndarray:
-    """The first columns transposed times all, in pieces so small that no BLAS spreads one over threads: its sums would
-    depend on their number, and waiting for busy cores costs more than the product."""
-    rows = max(LARGEST_PIECE // max(wide * flat.shape[1], 1), 1)
-    pieces = -(-len(flat) // rows)
-    padded = np.zeros((pieces * rows, flat.shape[1]))
-    padded[: len(flat)] = flat
-    padded = padded.reshape(pieces, rows, -1)
-    return (np.swapaxes(padded[:, :, :wide], 1, 2) @ padded).sum(axis=0)
+def products(left: Float[np.ndarray, "n P"], right: Float[np.ndarray, "n Q"]) -> Float[np.ndarray, "P Q"]:
+    """left^T right, in pieces so small that no BLAS spreads one over threads: its sums would depend on their number,
+    and waiting for busy cores costs more than the product."""
+    count = len(left)
+    rows = max(LARGEST_PIECE // max(left.shape[1] * right.shape[1], 1), 1)
+    pieces = count // rows
+    whole = pieces * rows
+    head = [side[:whole].reshape(pieces, rows, side.shape[1]) for side in (left, right)]
+    return (np.swapaxes(head[0], 1, 2) @ head[1]).sum(axis=0) + left[whole:].T @ right[whole:]
+
+
+def knots_by_cameras(normal: Normal) -> Float[np.ndarray, "K D P"]:
+    """How far knots follow a unit step of each number of the cameras, backwards: V^-1 B."""
+    eliminate = _eliminate_blocks if normal.beside is None else _eliminate_band
+    half, finish = eliminate(normal, normal.mixed)
+    return finish(half)
 
 
 def knots_log_det(normal: Normal) -> float:
@@ -113,7 +120,7 @@ def _eliminate_blocks(normal: Normal, right: np.ndarray):
     inverse = np.linalg.inv(factor)
 
     def finish(rest: np.ndarray) -> np.ndarray:
-        return (np.swapaxes(inverse, 1, 2) @ rest[:, :, None])[:, :, 0]
+        return np.swapaxes(inverse, 1, 2) @ rest
 
     return inverse @ right, finish
 
@@ -149,7 +156,7 @@ def _eliminate_band(normal: Normal, right: np.ndarray):
     half[np.abs(half) < NEGLIGIBLE] = 0.0
 
     def finish(rest: np.ndarray) -> np.ndarray:
-        solution, _ = _tbtrs(factor, rest.reshape(-1, 1), uplo="L", trans="T")
-        return solution.reshape(count, size)
+        solution, _ = _tbtrs(factor, rest.reshape(count * size, -1), uplo="L", trans="T")
+        return solution.reshape(rest.shape)
 
     return half.reshape(count, size, wide), finish

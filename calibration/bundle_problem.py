@@ -110,7 +110,7 @@ def linearise(problem: Problem, state: State) -> Linearised:
     for it, camera, columns in zip(problem.views, state.cameras, parameters.columns, strict=True):
         if len(it.views):
             placed = placed_views(problem, it, camera, state.knots)
-            predicted = _predict(it, camera, placed, columns)
+            predicted = predicted_views(it, camera, placed, columns)
             residual[it.rows[predicted.valid]] = np.moveaxis(predicted.residual, 1, 2)[predicted.valid]
             blocks = _blocks(sums, it, predicted, kernel=problem.kernel, columns=columns)
             late = (
@@ -199,7 +199,8 @@ def placed_views(problem: Problem, it: CameraViews, camera: CameraState, knots: 
     return on_back(placed, camera, it.back) if it.back.any() else placed
 
 
-def _predict(it: CameraViews, camera: CameraState, placed: Placed, columns: np.ndarray) -> Predicted:
+def predicted_views(it: CameraViews, camera: CameraState, placed: Placed, columns: np.ndarray) -> Predicted:
+    """What a state predicts of a camera, with derivatives by what changes of it."""
     lens = slice(6, 6 + len(camera.lens))
     rolling = bool(columns[LINE] >= 0 or camera.line_s)
     return predict(it, camera, placed, with_lens=bool((columns[lens] >= 0).any()), rolling=rolling)

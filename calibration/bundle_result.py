@@ -80,7 +80,8 @@ class BundleResult:
     covariance: (P, P) of `parameters`, pairs of camera and name: POSE_NAMES, then the names of the lens (under the
     first camera of a group that shares it), "offset" s and "line" s; BACK_NAMES under BOARD. It is in the gauge in
     which the rig as a whole neither turns nor shifts (inner constraints, turns weighted by the distance of the board),
-    so that no camera is exact by decree.
+    so that no camera is exact by decree; corners that err together are taken for what they are
+    (`calibration.bundle_uncertainty`).
     """
 
     rig: Rig

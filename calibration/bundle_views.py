@@ -22,10 +22,10 @@ BEHIND_PX = 1e3
 @dataclass(frozen=True, eq=False)
 class CameraViews:
     """V views of one camera in slots of S corners. points: (V, 3, S) m from the middle of the board; seen: (V, 2, S)
-    px; rows: index of the corner in the observations, where `filled`; down: rows below the picture's middle, px;
-    row: the moment of the view among those of the motion; time_s: when it was taken, as was reported; back: whether it
-    shows the back of the board; timed: whether it is the first
-    of its moment, whose time is believed: were all free, the whole moment could be shifted along the motion.
+    px; rows: index of the corner in the observations, where `filled`; ids: of the corner on the board; down: rows below
+    the picture's middle, px; row: the moment of the view among those of the motion; time_s: when it was taken, as was
+    reported; back: whether it shows the back of the board; timed: whether it is the first of its moment, whose time is
+    believed: were all free, the whole moment could be shifted along the motion.
     """
 
     views: Int[np.ndarray, "V"]
@@ -37,6 +37,7 @@ class CameraViews:
     seen: Float[np.ndarray, "V 2 S"]
     filled: Bool[np.ndarray, "V S"]
     rows: Int[np.ndarray, "V S"]
+    ids: Int[np.ndarray, "V S"]
     lens: Lens
     skew: float
     middle_row: float
@@ -78,6 +79,7 @@ def lay_out(
                 np.ascontiguousarray(np.moveaxis(observations.xy[rows], 2, 1)),
                 filled,
                 rows,
+                observations.corner[rows],
                 camera.intrinsics.lens,
                 float(camera.intrinsics.K[0, 1]),
                 (camera.intrinsics.image_size[1] - 1) / 2,
