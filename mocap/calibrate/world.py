@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +43,14 @@ def find_world(
     """World of a rig: from a take or a moment that was named, else from clips of the board on the floor, else guessed
     from how cameras are held. points: (K, 3) m, corners of the board; motion: its poses in the clips that were solved.
     """
-    standing = _standing(rig, motion, points, floor, config)
     if config.known_distance is None:
-        return standing
-    scaled = from_known_distance(_ends(rig, config.known_distance), config.known_distance.distance_m)
-    return standing.after(scaled)
+        return _standing(rig, motion, points, floor, config)
+    sized = from_known_distance(_ends(rig, config.known_distance), config.known_distance.distance_m)
+    in_rig_units = replace(config.floor, thickness_m=config.floor.thickness_m / sized.scale)
+    standing = _standing(rig, motion, points, floor, replace(config, floor=in_rig_units))
+    pose = RigidTransform(standing.world_from_rig.R, sized.scale * standing.world_from_rig.t)
+    how, sentences = f"{standing.how}; {sized.how}", standing.sentences + sized.sentences
+    return WorldFrame(pose, sized.scale * standing.scale, how, sentences, standing.tilt_std)
 
 
 def _standing(
