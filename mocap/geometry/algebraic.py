@@ -1,0 +1,189 @@
+"""Points from pinhole projection matrices of any scale, confidence-weighted and differentiable.
+
+For networks: every sample may have its own cameras (*b, C, 3, 4), pixels are undistorted, confidences multiply the rows
+of the linear system (Iskakov et al. 2019, 3.1), and gradients reach all three. `mocap.geometry.triangulation` is
+for takes: one rig with lenses, robust costs, covariances, and a reason for every point that is missing.
+Axes: C cameras, J joints. A view with a NaN pixel or confidence 0 has not seen the joint. Units are the matrices' own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mocap.geometry.triangulation import view_pairs
+
+LEAST_GAP = 1e-13
+"""Between the two smallest eigenvalues, as a share of the largest: below it rays fix no point. Rounding is 1e-15."""
+LEAST_SCALE = 1e-9
+"""Of the fourth homogeneous coordinate of a unit vector: a point 1e9 units away is at infinity."""
+REFINEMENT_STEPS = 10
+"""Of Levenberg–Marquardt; from a linear solution over agreeing views the last ones move nothing."""
+
+
+def triangulate_algebraic(
+    projections: Float[Tensor, "*b C 3 4"], xy: Float[Tensor, "*b C J 2"], confidence: Float[Tensor, "*b C J"]
+) -> Float[Tensor, "*b J 3"]:
+    """The homogeneous linear solution: the unit vector X of least |c (x P3 - P1, y P3 - P2) X| over the views.
+
+    c is the confidence itself, not its square root; its scale does not matter. NaN with fewer than two views, where the
+    rays fix no point (`LEAST_GAP`), and for points at infinity; the gradient is 0 there. Worked in float64, returned in
+    the dtype of `xy`: the fourth column is a thousand times the others in millimetres, and its square a million times.
+    """
+    matrices = projections.double()
+    seen = (confidence > 0) & ~xy.isnan().any(-1)
+    pixel = torch.where(seen[..., None], xy, 0.0).double()[..., None]
+    rows = pixel * matrices[..., :, None, 2:, :] - matrices[..., :, None, :2, :]
+    rows = rows * torch.where(seen, confidence, 0.0).double()[..., None, None]
+    rows = rows.transpose(-4, -3).flatten(-3, -2)
+    solution, fixed = least_vector(rows, seen.sum(-2) >= 2)
+    return torch.where(fixed[..., None], _euclidean(solution), torch.nan).to(xy.dtype)
+
+
+def least_vector(
+    rows: Float[Tensor, "*b N 4"], solvable: Bool[Tensor, "*b"]
+) -> tuple[Float[Tensor, "*b 4"], Bool[Tensor, "*b"]]:
+    """The unit vector of least |rows v|, of either sign, and where there is only one; (0, 0, 0, 1) elsewhere.
+
+    Eigenvectors of rowsᵀ rows are found without a tape; what is recorded is one Newton step at the solution,
+    v - pinv(M - λ) M v with M v as rowsᵀ (rows v). It has the exact first derivative, -pinv(M - λ) dM v (Magnus 1985),
+    which is finite when other eigenvalues meet, where that of a general eigensolver is not. As its residual is not
+    squared, it also restores the digits that squaring the rows has lost. No second derivatives.
+    """
+    with torch.no_grad():
+        normal = rows.mT @ rows
+        values, vectors = torch.linalg.eigh(torch.where(solvable[..., None, None], normal, 0.0))
+        gaps = values[..., 1:] - values[..., :1]
+        fixed = solvable & (gaps[..., 0] > LEAST_GAP * values[..., -1])
+        start = vectors[..., 0]
+        others = torch.where(fixed[..., None, None], vectors[..., 1:], 0.0)
+        inverse = (others / torch.where(fixed[..., None], gaps, 1.0)[..., None, :]) @ others.mT
+    used = torch.where(fixed[..., None, None], rows, 0.0)
+    step = inverse @ (used.mT @ (used @ start[..., None]))
+    nowhere = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=rows.dtype, device=rows.device)
+    solution = torch.where(fixed[..., None], start - step[..., 0], nowhere)
+    return solution, fixed & (solution[..., 3].abs() > LEAST_SCALE)
+
+
+def _euclidean(homogeneous: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3"]:
+    scale = homogeneous[..., 3:]
+    return homogeneous[..., :3] / torch.where(scale.abs() > LEAST_SCALE, scale, 1.0)
+
+
+def project_pinhole(
+    projections: Float[Tensor, "*#b C 3 4"], points: Float[Tensor, "*#b N 3"]
+) -> tuple[Float[Tensor, "*b C N 2"], Float[Tensor, "*b C N"]]:
+    """Pixels and depth (of the matrix' own scale); pixels are NaN where the depth is not positive."""
+    projected = points[..., None, :, :] @ projections[..., :3].mT + projections[..., None, :, 3]
+    depth = projected[..., 2]
+    ahead = (depth > 0)[..., None]
+    return torch.where(ahead, projected[..., :2] / torch.where(ahead, depth[..., None], 1.0), torch.nan), depth
+
+
+def triangulate_ransac(
+    projections: Float[Tensor, "*b C 3 4"],
+    xy: Float[Tensor, "*b C J 2"],
+    confidence: Float[Tensor, "*b C J"],
+    *,
+    inlier_px: float = 15.0,
+    huber_px: float = 1.0,
+) -> tuple[Float[Tensor, "*b J 3"], Bool[Tensor, "*b C J"]]:
+    """The baseline of Iskakov et al. 2019: the pair of views that most agree with, then least Huber cost over those.
+
+    Every pair is a hypothesis up to `triangulation.EXHAUSTIVE_VIEWS` cameras, all at once; the score is the truncated
+    square of MSAC weighted by confidence (Torr & Zisserman 2000). Also returned: the views used, that agree within
+    `inlier_px`. NaN where fewer than two do. Without gradient, in float64; the defaults are the published ones.
+    """
+    with torch.no_grad():
+        seen = (confidence > 0) & ~xy.isnan().any(-1)
+        matrices, px = projections.double(), xy.double()
+        weight = torch.where(seen, confidence, 0.0).double()
+        start = _best_pair(matrices, px, weight, inlier_px)
+        agreeing = torch.where(_distance(matrices, start, px) < inlier_px, weight, 0.0)
+        rows = (agreeing > 0).to(px.dtype)
+        xyz = _least_huber(matrices, px, rows, triangulate_algebraic(matrices, px, rows), huber_px)
+        return xyz.to(xy.dtype), (agreeing > 0) & ~xyz.isnan().any(-1)[..., None, :]
+
+
+def _distance(
+    projections: Float[Tensor, "*#b C 3 4"], points: Float[Tensor, "*#b J 3"], xy: Float[Tensor, "*#b C J 2"]
+) -> Float[Tensor, "*b C J"]:
+    """Reprojection error in px; NaN where unseen or behind the camera."""
+    return (project_pinhole(projections, points)[0] - xy).norm(dim=-1)
+
+
+def _best_pair(
+    projections: Float[Tensor, "*b C 3 4"],
+    xy: Float[Tensor, "*b C J 2"],
+    weight: Float[Tensor, "*b C J"],
+    inlier_px: float,
+) -> Float[Tensor, "*b J 3"]:
+    """The point of that pair of views that has the least truncated error over all views; NaN where no pair has one."""
+    pairs = view_pairs(projections.shape[-3]).to(xy.device).T
+    if not len(pairs):
+        return xy.new_full((*xy.shape[:-3], xy.shape[-2], 3), torch.nan)
+    both = (weight[..., pairs, :] > 0).to(weight.dtype)
+    points = triangulate_algebraic(projections[..., pairs, :, :], xy[..., pairs, :, :], both)
+    error = _distance(projections[..., None, :, :, :], points, xy[..., None, :, :, :]) / inlier_px
+    cost = torch.where(error < 1, error.square(), 1.0) * weight[..., None, :, :]
+    total = torch.where(points.isnan().any(-1), torch.inf, cost.sum(-2))
+    return torch.take_along_dim(points, total.argmin(-2, keepdim=True)[..., None], dim=-3).squeeze(-3)
+
+
+class _Huber(NamedTuple):
+    """Of points (*b, J, 3): the cost, its gradient, and the curvature of the re-weighted least squares."""
+
+    cost: Float[Tensor, "*b J"]
+    gradient: Float[Tensor, "*b J 3"]
+    curvature: Float[Tensor, "*b J 3 3"]
+
+
+def _huber(
+    projections: Float[Tensor, "*b C 3 4"],
+    xy: Float[Tensor, "*b C J 2"],
+    weight: Float[Tensor, "*b C J"],
+    points: Float[Tensor, "*b J 3"],
+    huber_px: float,
+) -> _Huber:
+    projected, depth = project_pinhole(projections, points)
+    residual = projected - xy
+    length = residual.norm(dim=-1)
+    used = (weight > 0) & ~length.isnan()
+    cost = torch.where(length <= huber_px, length.square() / 2, huber_px * (length - huber_px / 2))
+    cost = torch.where(weight > 0, torch.where(used, weight * cost, torch.inf), 0.0).sum(-2)
+    pull = torch.where(used, weight * (huber_px / length.clamp(min=huber_px)), 0.0)
+    jacobian = projections[..., None, :2, :3] - projected[..., None] * projections[..., None, 2:, :3]
+    jacobian = torch.where(used[..., None, None], jacobian / depth[..., None, None], 0.0)
+    residual = torch.where(used[..., None], residual, 0.0) * pull[..., None]
+    gradient = (jacobian * residual[..., None]).sum((-4, -2))
+    curvature = ((jacobian * pull[..., None, None]).mT @ jacobian).sum(-4)
+    return _Huber(cost, gradient, curvature)
+
+
+def _least_huber(
+    projections: Float[Tensor, "*b C 3 4"],
+    xy: Float[Tensor, "*b C J 2"],
+    weight: Float[Tensor, "*b C J"],
+    points: Float[Tensor, "*b J 3"],
+    huber_px: float,
+) -> Float[Tensor, "*b J 3"]:
+    """Levenberg–Marquardt on re-weighted least squares, every point with its own damping; NaN stays NaN."""
+    now = _huber(projections, xy, weight, points, huber_px)
+    damping = torch.full_like(now.cost, 1e-3)
+    for _ in range(REFINEMENT_STEPS):
+        damped = now.curvature + torch.diag_embed(damping[..., None] * now.curvature.diagonal(dim1=-2, dim2=-1))
+        step = torch.linalg.solve_ex(damped, now.gradient[..., None]).result[..., 0]
+        trial = points - step
+        then = _huber(projections, xy, weight, trial, huber_px)
+        better = then.cost < now.cost
+        points = torch.where(better[..., None], trial, points)
+        damping = torch.where(better, damping * 0.1, damping * 10)
+        now = _Huber(
+            torch.where(better, then.cost, now.cost),
+            torch.where(better[..., None], then.gradient, now.gradient),
+            torch.where(better[..., None, None], then.curvature, now.curvature),
+        )
+    return points
