@@ -13,11 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from mocap.core.errors import FileFormatError
+from mocap.geometry.volumes import Aggregation
 from mocap.models.pose_resnet import DEPTHS, Bottleneck, PoseResNet, PoseResNetConfig
+from mocap.models.triangulation_nets import AlgebraicNet, AlgebraicNetConfig, VolumetricNet, VolumetricNetConfig
+from mocap.models.v2v import V2VConfig
 
 WRAPPERS = ("state_dict", "model_state_dict")
 PARALLEL_PREFIX = "module."
 BACKBONE_PREFIX = "backbone."
+VOLUME_PREFIX = "volume_net."
 NAMED_KEYS = 5
 """How many keys an error names of each kind."""
 
@@ -73,6 +77,21 @@ def backbone_config(state: Mapping[str, Tensor], source: str, prefix: str = BACK
     )
 
 
+def load_published(path: Path, *, aggregation: Aggregation | None = None) -> AlgebraicNet | VolumetricNet:
+    """The network of a checkpoint, volumetric where it holds a `volume_net`, in evaluation mode.
+
+    aggregation: which of the five the file was trained with, as it does not say: by default softmax, and conf_norm
+    where there are confidences for the volume.
+    """
+    state = read_state(path)
+    backbone = backbone_config(state, str(path))
+    if f"{VOLUME_PREFIX}output_layer.weight" not in state:
+        return load_strict(AlgebraicNet(AlgebraicNetConfig(backbone)), state, str(path)).eval()
+    chosen: Aggregation = aggregation or ("conf_norm" if backbone.vol_confidences else "softmax")
+    config = VolumetricNetConfig(backbone, v2v_config(state, str(path)), aggregation=chosen)
+    return load_strict(VolumetricNet(config), state, str(path)).eval()
+
+
 def load_published_backbone(path: Path) -> PoseResNet:
     """A file with the 2D network alone, its keys with or without `backbone.`; in evaluation mode."""
     state = read_state(path)
@@ -80,6 +99,21 @@ def load_published_backbone(path: Path) -> PoseResNet:
         state = {key.removeprefix(BACKBONE_PREFIX): tensor for key, tensor in state.items()}
     config = backbone_config(state, str(path), prefix="")
     return load_strict(PoseResNet(config), state, str(path)).eval()
+
+
+def v2v_config(state: Mapping[str, Tensor], source: str, prefix: str = VOLUME_PREFIX) -> V2VConfig:
+    """Channels, joints, width and depth of the V2V whose keys start with `prefix`."""
+    front, output = (state.get(prefix + key) for key in ("front_layers.0.block.0.weight", "output_layer.weight"))
+    if front is None or output is None or front.ndim != 5:
+        raise FileFormatError(f"{source}: holds no V2V under '{prefix}'.")
+    levels = {name for name in _blocks(state, f"{prefix}encoder_decoder.") if name.startswith("encoder_res")}
+    return V2VConfig(
+        channels_in=front.shape[1],
+        joints=output.shape[0],
+        width=output.shape[1],
+        depth=len(levels),
+        front_kernel=front.shape[-1],
+    )
 
 
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:

@@ -9,7 +9,15 @@ from published_worlds import published_shapes, shapes_of
 
 from mocap.core.errors import FileFormatError
 from mocap.models.pose_resnet import PoseResNet, PoseResNetConfig
-from mocap.models.published_weights import backbone_config, load_published_backbone, load_strict, read_state
+from mocap.models.published_weights import (
+    backbone_config,
+    load_published,
+    load_published_backbone,
+    load_strict,
+    read_state,
+)
+from mocap.models.triangulation_nets import AlgebraicNet, AlgebraicNetConfig, VolumetricNet, VolumetricNetConfig
+from mocap.models.v2v import V2VConfig
 
 SMALL = PoseResNetConfig(depth=18, joints=4, alg_confidences=4)
 
@@ -24,8 +32,7 @@ def small() -> PoseResNet:
     return PoseResNet(SMALL).eval()
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone."])
-@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(("prefix", "wrapped"), [("", False), ("module.", True), ("module.backbone.", False)])
 def test_backbone_loads_whatever_wraps_it(tmp_path, small, prefix, wrapped):
     content = prefixed(small.state_dict(), prefix)
     torch.save({"epoch": 3, "state_dict": content} if wrapped else content, tmp_path / "weights.pth")
@@ -58,6 +65,31 @@ def test_backbones_have_the_published_keys_and_shapes():
         with torch.device("meta"):
             ours = shapes_of(PoseResNet(config))
         assert prefixed(ours, "backbone.") == {k: v for k, v in published.items() if k.startswith("backbone.")}
+
+
+def test_whole_networks_load_as_what_they_are(tmp_path):
+    v2v = V2VConfig(channels_in=6, joints=4, width=8, depth=3, front_kernel=5)
+    backbone = PoseResNetConfig(18, 4)
+    with_heads = PoseResNetConfig(18, 4, vol_confidences=6)
+    networks = {
+        "algebraic": (AlgebraicNet(AlgebraicNetConfig(SMALL)), None),
+        "sum": (VolumetricNet(VolumetricNetConfig(backbone, v2v, aggregation="sum")), "sum"),
+        "conf_norm": (VolumetricNet(VolumetricNetConfig(with_heads, v2v, aggregation="conf_norm")), None),
+    }
+    for name, (network, aggregation) in networks.items():
+        torch.save(prefixed(network.state_dict(), "module."), tmp_path / name)
+        loaded = load_published(tmp_path / name, aggregation=aggregation)
+        assert type(loaded) is type(network)
+        assert loaded.config == network.config
+        assert not loaded.training
+        assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in network.state_dict().items())
+
+
+def test_a_volumetric_file_without_its_head_is_refused(tmp_path, small):
+    state = prefixed(small.state_dict(), "backbone.") | {"volume_net.output_layer.weight": torch.zeros(4, 8, 1, 1, 1)}
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.raises(FileFormatError, match="holds no V2V under 'volume_net.'"):
+        load_published(tmp_path / "weights.pth")
 
 
 def test_a_mismatch_names_the_keys(small):
