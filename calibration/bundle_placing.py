@@ -23,13 +23,15 @@ LONGEST_LINK_S = 1.0
 class Placed:
     """world_from_board of V views (t of the board's middle), and how it depends on knots.
 
-    rates: (V, 6) spin rad/s and velocity m/s. first, second: the knots that it depends on; by_knots: (V, 6, D) turn and
-    shift by the numbers of the first knot (turn, shift; with velocities also spin, velocity) and of the second one.
+    rates: (V, 6) spin rad/s and velocity m/s; gains: (V, 6) what they grow by in a second. first, second: the knots
+    that it depends on; by_knots: (V, 6, D) turn and shift by the numbers of the first knot (turn, shift; with
+    velocities also spin, velocity) and of the second one.
     """
 
     R: Float[np.ndarray, "V 3 3"]
     t: Float[np.ndarray, "V 3"]
     rates: Float[np.ndarray, "V 6"]
+    gains: Float[np.ndarray, "V 6"]
     first: Int[np.ndarray, "V"]
     second: Int[np.ndarray, "V"]
     by_knots: Float[np.ndarray, "V 6 D"]
@@ -40,12 +42,12 @@ def place_still(knots: Knots, row: Int[np.ndarray, "V"]) -> Placed:
     """Views at the very knots."""
     each = np.broadcast_to(np.eye(6), (len(row), 6, 6))
     rates = np.zeros((len(row), 6))
-    return Placed(knots.R[row], knots.t[row], rates, row, row, each, np.zeros_like(each))
+    return Placed(knots.R[row], knots.t[row], rates, rates, row, row, each, np.zeros_like(each))
 
 
 def place_moving(knots: Knots, row: Int[np.ndarray, "V"], time_s: Float[np.ndarray, "V"]) -> Placed:
     """Views between knots that are tied, else at the constant velocity of their own knot `row`."""
-    first, second, weights, rates = _hermite(knots, row, time_s)
+    first, second, weights, rates, gains = _hermite(knots, row, time_s)
     whole, late_a, late_b = (weights[:, i, None] for i in range(3))
     turn = logs(knots.R[second] @ np.swapaxes(knots.R[first], 1, 2))
     inverse = inverse_left_jacobians(turn)
@@ -54,13 +56,17 @@ def place_moving(knots: Knots, row: Int[np.ndarray, "V"], time_s: Float[np.ndarr
     shift = knots.t[second] - knots.t[first]
     bend = left_jacobians(xi)
     turned = rotvecs_to_matrices(xi)
-    pace = [rates[:, i, None] for i in range(3)]
-    spin = pace[0] * turn + pace[1] * knots.spin[first] + pace[2] * at_end
-    velocity = pace[0] * shift + pace[1] * knots.velocity[first] + pace[2] * knots.velocity[second]
+    ends = np.concatenate(
+        [[turn, knots.spin[first], at_end], [shift, knots.velocity[first], knots.velocity[second]]], 2
+    )
+    pace, gain = (np.einsum("vi,ivj->vj", weight, ends) for weight in (rates, gains))
+    for change in (pace, gain):
+        change[:, :3] = (bend @ change[:, :3, None])[:, :, 0]
     return Placed(
         turned @ knots.R[first],
         knots.t[first] + whole * shift + late_a * knots.velocity[first] + late_b * knots.velocity[second],
-        np.concatenate([(bend @ spin[:, :, None])[:, :, 0], velocity], axis=1),
+        pace,
+        gain,
         first,
         second,
         _by_knots(weights, bend, turned, inverse),
@@ -70,9 +76,9 @@ def place_moving(knots: Knots, row: Int[np.ndarray, "V"], time_s: Float[np.ndarr
 
 def _hermite(
     knots: Knots, row: np.ndarray, time_s: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Knots before and after, and the weights of (their difference, velocity before, velocity after) in what is added
-    to the first pose (V, 3), and in the velocity."""
+    to the first pose (V, 3), in the velocity, and in the acceleration."""
     last = len(knots) - 1
     before = np.clip(np.searchsorted(knots.time_s, time_s, side="right") - 1, 0, max(last - 1, 0))
     after = np.minimum(before + 1, last)
@@ -85,7 +91,9 @@ def _hermite(
     s = np.where(tied, ahead / d, 0.0)
     weights = [s**2 * (3 - 2 * s), np.where(tied, d * s * (1 - s) ** 2, ahead), d * s**2 * (s - 1)]
     rates = [6 * s * (1 - s) / d, (1 - s) * (1 - 3 * s), s * (3 * s - 2)]
-    return first, second, np.stack(weights, axis=1), np.stack(rates, axis=1)
+    gains = [6 * (1 - 2 * s) / d**2, (6 * s - 4) / d, (6 * s - 2) / d]
+    weights, rates, gains = (np.stack(each, axis=1) for each in (weights, rates, gains))
+    return first, second, weights, rates, np.where(tied[:, None], gains, 0.0)
 
 
 def _by_knots(weights: np.ndarray, bend: np.ndarray, turned: np.ndarray, inverse: np.ndarray) -> np.ndarray:
@@ -121,10 +129,12 @@ def on_back(placed: Placed, camera: CameraState, back: Bool[np.ndarray, "V"]) ->
     """With the pose of the print on the back in place of that on the front, for some views."""
     R, away = placed.R[back], placed.R[back] @ camera.back_shift
     arm = cross_matrices(away)
-    out = {name: getattr(placed, name).copy() for name in ("R", "t", "rates", "by_knots", "rates_by_knots")}
+    out = {name: getattr(placed, name).copy() for name in ("R", "t", "rates", "gains", "by_knots", "rates_by_knots")}
     out["R"][back] = R @ camera.back_turn
     out["t"][back] += away
-    out["rates"][back, 3:] += np.cross(placed.rates[back, :3], away)
+    sweep = np.cross(placed.rates[back, :3], away)
+    out["rates"][back, 3:] += sweep
+    out["gains"][back, 3:] += np.cross(placed.gains[back, :3], away) + np.cross(placed.rates[back, :3], sweep)
     for name in ("by_knots", "rates_by_knots"):
         out[name][back, 3:] -= arm @ out[name][back, :3]
     return replace(placed, **out)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.bundle_noise import learn_accelerations, learn_jitter, mean_noise_px, robust_noise_px
-from calibration.bundle_problem import LEAST_NOISE_PX, MEDIAN_LENGTH, Kernel, Problem, linearise
+from calibration.bundle_problem import LEAST_NOISE_PX, MEDIAN_LENGTH, Kernel, Problem, linearise, own_noise_px
 from calibration.bundle_result import BundleConfig
-from calibration.bundle_solver import Descent, descend
+from calibration.bundle_solver import NEAR_DAMPING, Descent, descend
 from calibration.bundle_state import State
 from calibration.errors import CalibrationError
 
@@ -24,7 +24,7 @@ SOFT = 2.0
 NEAR_PX = 0.4
 """Median residual at which soft rounds end: within it the gate tells outliers from the rest."""
 
-ROUNDS, LEARNING_STEPS, LAST_STEPS, ENOUGH = 12, 8, 12, 3e-4
+ROUNDS, LEARNING_STEPS, LAST_STEPS, ENOUGH = 12, 5, 12, 1e-3
 """Rounds of least squares, the steps in one while noise and motion still change, and in the last ones, which end when
 two steps running gain less than that share of the cost."""
 
@@ -66,7 +66,7 @@ def refine(problem: Problem, near: Descent, config: BundleConfig) -> tuple[Probl
             break
         problem = learnt
         left = min(config.max_iterations - iterations, LAST_STEPS if same else LEARNING_STEPS)
-        done = descend(problem, done.state, max_iterations=left, enough=ENOUGH)
+        done = descend(problem, done.state, max_iterations=left, enough=ENOUGH, damping=NEAR_DAMPING)
         iterations += done.iterations
     return problem, done, iterations
 
@@ -89,7 +89,11 @@ def _learn(problem: Problem, done: Descent, config: BundleConfig) -> Problem:
     core = config.noise_px or robust_noise_px(residual, used, freedom)
     kept = _lengths(residual) < max(config.gate * core, GATE_PX)
     noise = config.noise_px or mean_noise_px(residual, kept, freedom)
-    return problem.counting(Kernel(noise, None, kept))
+    learnt = problem.counting(Kernel(noise, None, kept))
+    if problem.kernel.soft_px is None or config.noise_px is not None:
+        return learnt
+    # From afar most of a residual is no noise; what remains when every view goes its own way comes much nearer.
+    return learnt.counting(Kernel(min(noise, own_noise_px(learnt, done.state)), None, kept))
 
 
 def _agree(problem: Problem, learnt: Problem) -> bool:

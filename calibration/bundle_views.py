@@ -163,5 +163,6 @@ def _maps(camera: CameraState, by_world: np.ndarray, placed: Placed, back: np.nd
         out[back, pose, 8 + n : 11 + n] = by_world[back, :, :3] @ front
         out[back, pose, 11 + n : 14 + n] = by_world[back, :, 3:] @ front
     if camera.line_s:
+        out[:, rolling, 6 + n] = (by_world @ placed.gains[:, :, None])[:, :, 0] * camera.line_s
         out[:, rolling, 14 + n :] = by_world @ placed.rates_by_knots * camera.line_s
     return out

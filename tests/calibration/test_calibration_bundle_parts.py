@@ -122,6 +122,17 @@ def test_rates_are_the_derivatives_of_places():
     np.testing.assert_allclose(placed.rates[:, :3], turned, atol=1e-6)
 
 
+def test_rates_grow_as_differences_say():
+    knots = random_knots(np.random.default_rng(9), 3)
+    time = np.array([knots.time_s[1] + share * (knots.time_s[2] - knots.time_s[1]) for share in TIMES])
+    row = np.ones(3, dtype=int)
+    placed, before, after = (place_moving(knots, row, time + d) for d in (0, -STEP, STEP))
+    slope = (after.rates - before.rates) / (2 * STEP)
+    np.testing.assert_allclose(placed.gains[:, 3:], slope[:, 3:], rtol=1e-5, atol=1e-6)
+    # Of the spin's, how the left Jacobian of the turn since the knot changes is left out: a tenth of it here.
+    assert np.linalg.norm(placed.gains[:, :3] - slope[:, :3]) < 0.2 * np.linalg.norm(slope[:, :3])
+
+
 @pytest.mark.parametrize("back", [False, True], ids=["front", "back"])
 def test_derivatives_of_places_by_knots(back):
     knots = random_knots(np.random.default_rng(6), 3)
