@@ -6,7 +6,7 @@ the motion prior there (`calibration.bundle_motion`); the turn is a spline in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -36,6 +36,11 @@ class Placed:
     second: Int[np.ndarray, "V"]
     by_knots: Float[np.ndarray, "V 6 D"]
     rates_by_knots: Float[np.ndarray, "V 6 D"]
+
+    def split(self, ends: Int[np.ndarray, "_"]) -> tuple[Placed, ...]:
+        """Parts that begin at 0 and at each of `ends`."""
+        parts = zip(*(np.split(getattr(self, each.name), ends) for each in fields(self)), strict=True)
+        return tuple(Placed(*part) for part in parts)
 
 
 def place_still(knots: Knots, row: Int[np.ndarray, "V"]) -> Placed:

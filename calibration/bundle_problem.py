@@ -107,9 +107,9 @@ def linearise(problem: Problem, state: State) -> Linearised:
     sums = _Sums(len(parameters), count, size)
     residual = np.full((len(problem.kernel.kept), 2), np.nan)
     lateness: list[Lateness | None] = []
-    for it, camera, columns in zip(problem.views, state.cameras, parameters.columns, strict=True):
+    places = placed_cameras(problem, state)
+    for it, camera, columns, placed in zip(problem.views, state.cameras, parameters.columns, places, strict=True):
         if len(it.views):
-            placed = placed_views(problem, it, camera, state.knots)
             predicted = predicted_views(it, camera, placed, columns)
             residual[it.rows[predicted.valid]] = np.moveaxis(predicted.residual, 1, 2)[predicted.valid]
             blocks = _blocks(sums, it, predicted, kernel=problem.kernel, columns=columns)
@@ -199,6 +199,23 @@ def placed_views(problem: Problem, it: CameraViews, camera: CameraState, knots: 
     return on_back(placed, camera, it.back) if it.back.any() else placed
 
 
+def placed_cameras(problem: Problem, state: State) -> tuple[Placed, ...]:
+    """Where the board was in all views of each camera, in one go."""
+    if problem.prior is None:
+        return tuple(
+            placed_views(problem, *pair, state.knots) for pair in zip(problem.views, state.cameras, strict=True)
+        )
+    pairs = list(zip(problem.views, state.cameras, strict=True))
+    row = np.concatenate([it.row for it, _ in pairs])
+    time = np.concatenate([it.time_s + camera.delay_s for it, camera in pairs])
+    ends = np.cumsum([len(it.row) for it, _ in pairs])[:-1]
+    split = place_moving(state.knots, row, time).split(ends)
+    return tuple(
+        on_back(placed, camera, it.back) if it.back.any() else placed
+        for placed, (it, camera) in zip(split, pairs, strict=True)
+    )
+
+
 def predicted_views(it: CameraViews, camera: CameraState, placed: Placed, columns: np.ndarray) -> Predicted:
     """What a state predicts of a camera, with derivatives by what changes of it."""
     lens = slice(6, 6 + len(camera.lens))
@@ -228,7 +245,8 @@ def _eliminate_late(
     across = np.where(timed[:, None], 0.0, blocks.information[:, -1, :-1])
     late = Lateness(own, pull, across[:, :n].copy(), across[:, n:].copy(), blocks.columns, placed)
     blocks.gradient = blocks.gradient[:, :-1] - across * (pull / own)[:, None]
-    blocks.information = blocks.information[:, :-1, :-1] - across[:, :, None] * (across / own[:, None])[:, None]
+    blocks.information = blocks.information[:, :-1, :-1]
+    blocks.information -= across[:, :, None] * (across / own[:, None])[:, None]
     return late
 
 
@@ -240,15 +258,15 @@ def _blocks(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: Kerne
     sums.cost += float(kernel.costs(np.full(1, BEHIND_PX**2))[0]) * int((kept & ~predicted.valid).sum())
     weight = np.where(counting, kernel.weights(squared), 0.0) / kernel.noise_px**2
     flat = predicted.jacobian.reshape(*predicted.jacobian.shape[:2], -1)
-    weighted = flat * np.concatenate([weight, weight], axis=1)[:, None]
+    weighted = (predicted.jacobian * weight[:, None, None]).reshape(flat.shape)
     local = weighted @ np.swapaxes(flat, 1, 2)
     pull = weighted @ predicted.residual.reshape(len(squared), -1, 1)
     own, width = len(columns), predicted.maps.shape[2]
     free = np.flatnonzero(columns >= 0)
     chosen = np.concatenate([free, np.arange(own, width), [own + OFFSET]])  # a view's time acts as the clock's offset
-    maps = predicted.maps[:, :, chosen]
+    maps = np.take(predicted.maps, chosen, axis=2)  # indexing would lay it out the other way round, which costs time
     turned = np.swapaxes(maps, 1, 2)
-    return _Blocks(turned @ local @ maps, (turned @ pull)[:, :, 0], columns[free])
+    return _Blocks(turned @ (local @ maps), (turned @ pull)[:, :, 0], columns[free])
 
 
 def _add_camera(sums: _Sums, blocks: _Blocks, placed: Placed) -> None:
@@ -260,32 +278,39 @@ def _add_camera(sums: _Sums, blocks: _Blocks, placed: Placed) -> None:
     if size == 12:
         ends.append((placed.second, slice(n + size, n + 2 * size)))
         tied = placed.second > placed.first
-        _scatter(sums.beside, placed.first[tied], information[tied, ends[0][1], ends[1][1]])
+        _Places(placed.first[tied]).add(sums.beside, information[tied, ends[0][1], ends[1][1]])
     for knot, part in ends:
-        _scatter(sums.knots, knot, information[:, part, part])
-        _scatter(sums.knot_gradient, knot, blocks.gradient[:, part])
+        places = _Places(knot)
+        places.add(sums.knots, information[:, part, part])
+        places.add(sums.knot_gradient, blocks.gradient[:, part])
         if n:
-            _scatter_mixed(sums.mixed, knot, at, information[:, part, camera])
+            _add_mixed(sums.mixed, places, at, information[:, part, camera])
 
 
-def _scatter_mixed(target: np.ndarray, knot: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
+def _add_mixed(target: np.ndarray, places: _Places, at: np.ndarray, values: np.ndarray) -> None:
     """Without a table as wide as the target where the camera's numbers stand together."""
     if at[-1] - at[0] + 1 == len(at):
-        _scatter(target[:, :, at[0] : at[-1] + 1], knot, values)
+        places.add(target[:, :, at[0] : at[-1] + 1], values)
     else:
         wide = np.zeros((*values.shape[:2], target.shape[2]))
         wide[:, :, at] = values
-        _scatter(target, knot, wide)
+        places.add(target, wide)
 
 
-def _scatter(target: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
-    """target[at] += values, where an index may occur twice."""
-    order = np.argsort(at, kind="stable")
-    firsts = np.flatnonzero(np.diff(at[order], prepend=-1))
-    if len(firsts) == len(at):
-        target[at] += values
-    else:
-        target[at[order][firsts]] += np.add.reduceat(values[order], firsts, axis=0)
+class _Places:
+    """Where to add values that belong to the places `at`, some of which may be the same."""
+
+    def __init__(self, at: Int[np.ndarray, "n"]) -> None:
+        self._order = np.argsort(at, kind="stable")
+        ordered = at[self._order]
+        self._firsts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(at) else ordered
+        self._at = at if len(self._firsts) == len(at) else ordered[self._firsts]
+
+    def add(self, target: np.ndarray, values: np.ndarray) -> None:
+        if len(self._firsts) == len(values):
+            target[self._at] += values
+        else:
+            target[self._at] += np.add.reduceat(values[self._order], self._firsts, axis=0)
 
 
 def gauge_directions(parameters: Parameters, state: State, distance_m: float) -> Float[np.ndarray, "P G"]:

@@ -64,14 +64,15 @@ class CameraState:
     def stepped(self, step: Float[np.ndarray, "n"], late_step: Float[np.ndarray, "V"] | None) -> CameraState:
         """By a step in the camera's own numbers, and in the times of its views."""
         count = len(self.lens)
+        turns = rotvecs_to_matrices(np.stack([step[:3], step[8 + count : 11 + count]]))
         return CameraState(
-            rotvecs_to_matrices(step[:3]) @ self.R,
+            turns[0] @ self.R,
             self.center + step[3:6],
             self.lens + step[6 : 6 + count],
             self.offset_s + float(step[6 + count]),
             self.line_s + float(step[7 + count]),
             self.late_s if self.late_s is None or late_step is None else self.late_s + late_step,
-            rotvecs_to_matrices(step[8 + count : 11 + count]) @ self.back_turn,
+            turns[1] @ self.back_turn,
             self.back_shift + step[11 + count :],
         )
 
