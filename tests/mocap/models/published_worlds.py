@@ -1,6 +1,7 @@
-"""What the published implementation of Learnable Triangulation computes, kept beside the checkout.
+"""What the published implementation of Learnable Triangulation computes, and how to refill its weights.
 
-The reference holds no weights: they follow from the keys by `tensor_of_key`.
+The reference holds no weights: they follow from the keys by `tensor_of_key`. The fixture is its first sample and its
+list of keys; where the whole of it lies beside the checkout, two samples, that is used.
 """
 
 from __future__ import annotations
@@ -11,22 +12,19 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
-REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference"
-KEYS = REFERENCE / "learnable_triangulation_state_dict.txt"
-OUTPUTS = REFERENCE / "learnable_triangulation_outputs.npz"
-SECTION_ALGEBRAIC, SECTION_VOLUMETRIC, SECTION_CONFIDENCES = range(3)
+FIXTURE = Path(__file__).parent / "fixtures" / "learnable_triangulation.npz"
+WHOLE = Path(__file__).resolve().parents[4] / "shared" / "reference" / "learnable_triangulation_outputs.npz"
 
 
 def published_shapes() -> list[dict[str, tuple[int, ...]]]:
     """Key -> shape of the algebraic network, the volumetric one, and what the latter has more for confidences."""
-    if not KEYS.is_file():
-        pytest.skip("the published keys are not here: expected ../shared/reference beside the checkout")
+    with np.load(FIXTURE) as arrays:
+        text = arrays["state_dict_txt"].tobytes().decode()
     sections: list[dict[str, tuple[int, ...]]] = []
-    for line in KEYS.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         if line.startswith("#"):
             sections.append({})
             continue
@@ -37,11 +35,9 @@ def published_shapes() -> list[dict[str, tuple[int, ...]]]:
 
 @cache
 def published_outputs() -> dict[str, np.ndarray]:
-    """Inputs and outputs of the published networks."""
-    if not OUTPUTS.is_file():
-        pytest.skip("the published outputs are not here: expected ../shared/reference beside the checkout")
-    with np.load(OUTPUTS) as arrays:
-        return dict(arrays)
+    """Inputs and outputs of the published networks, samples first."""
+    with np.load(WHOLE if WHOLE.is_file() else FIXTURE) as arrays:
+        return {key: arrays[key] for key in arrays if key != "state_dict_txt"}
 
 
 def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
