@@ -18,6 +18,9 @@ Aggregation = Literal["sum", "max", "softmax", "conf", "conf_norm"]
 Sampling = Literal["pixel_centres", "published"]
 """pixel_centres: u = (2 x + 1) / W - 1 with `align_corners=False`, the architecture's. published: u = 2 (x / W - 1/2)
 with `align_corners=True`, as the published weights of Iskakov et al. were trained: it reads cell x (W - 1) / W."""
+CHUNK_VALUES = (1 << 21, 1 << 28)
+"""Samples x views x features x voxels read at a time without gradient, on a CPU and on a GPU. 8 MB stay in a CPU's
+cache: four views of 32 features into 64³ voxels take 0.19 s of one core, and 0.38 s in one go."""
 OUTSIDE = 4.0
 """In grid_sample's units, where every cell's support ends before 2: reads as zero, with gradient zero."""
 
@@ -56,8 +59,16 @@ def lift_to_volume(
     Zero outside a picture and behind a camera; such zeros take part in the aggregation.
     """
     check_aggregation(aggregation, confidence)
-    seen = sample_views(features, projections, coordinates.flatten(-4, -2), sampling=sampling)
-    return aggregate_views(seen, aggregation, confidence).unflatten(-1, coordinates.shape[-4:-1])
+
+    def lift(points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "*b F n"]:
+        return aggregate_views(sample_views(features, projections, points, sampling=sampling), aggregation, confidence)
+
+    points = coordinates.flatten(-4, -2)
+    given = (features, projections, coordinates, confidence)
+    taped = torch.is_grad_enabled() and any(array is not None and array.requires_grad for array in given)
+    at_once = points.shape[-2] if taped else CHUNK_VALUES[features.is_cuda] // features[..., 0, 0].numel()
+    lifted = torch.cat([lift(part) for part in points.split(max(1, at_once), dim=-2)], dim=-1)
+    return lifted.unflatten(-1, coordinates.shape[-4:-1])
 
 
 def sample_views(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import grid_sample, softmax
 
+from mocap.geometry import volumes
 from mocap.geometry.heatmaps import heatmap_from_image, heatmap_projections
 from mocap.geometry.projection import camera_tensors, project
 from mocap.geometry.rotations import rotvec_to_matrix
@@ -188,6 +189,14 @@ def test_aggregation_gradcheck(aggregation: Aggregation) -> None:
     seen = torch.randn(2, 3, 2, 4, dtype=torch.float64, generator=generator).requires_grad_()
     confidence = torch.rand(2, 3, 2, dtype=torch.float64, generator=generator).requires_grad_()
     assert torch.autograd.gradcheck(lambda seen, weight: aggregate_views(seen, aggregation, weight), (seen, confidence))
+
+
+def test_lifting_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps, projections, coordinates, _ = _scene()
+    whole = lift_to_volume(maps.clone().requires_grad_(), projections, coordinates)
+    monkeypatch.setattr(volumes, "CHUNK_VALUES", (7 * maps[..., 0, 0].numel(),) * 2)  # 60 voxels in nine parts
+    parts = lift_to_volume(maps, projections, coordinates)
+    torch.testing.assert_close(parts, whole.detach(), atol=ROUNDING, rtol=0)
 
 
 def test_no_confidence_at_all_aggregates_to_zero() -> None:
