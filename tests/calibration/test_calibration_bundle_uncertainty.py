@@ -12,6 +12,7 @@ from calibration.boards import CharucoBoard
 from calibration.bundle_adjustment import BundleConfig, bundle_adjust
 from calibration.bundle_linear import Normal, knots_by_cameras, products, solve
 from calibration.bundle_parameters import choose_parameters
+from calibration.bundle_problem import linearise
 from calibration.bundle_solver import descend
 from calibration.bundle_start import Work, settled
 from calibration.bundle_uncertainty import MOST_BLOCKS, _pulls
@@ -121,3 +122,23 @@ def test_products_in_pieces_are_products(rows, wide):
     rng = np.random.default_rng(5)
     left, right = rng.normal(size=(rows, wide)), rng.normal(size=(rows, wide + 1))
     np.testing.assert_allclose(products(left, right), left.T @ right, rtol=1e-9, atol=1e-10)
+
+
+def test_gradients_by_clocks_of_rolling_shutters_by_differences():
+    rig, motion, seen = world(6, 0.3, moments=20)
+    config = settled(BundleConfig(continuous=True, clocks={"cam02": (0.01, 5e-5)}, time_jitter=False), True)
+    parameters = choose_parameters(rig, seen, config, priors={})
+    problem, state = Work(rig, motion, seen, config, parameters, np.zeros(seen.n_views, dtype=bool), True).start()
+    knots = state.knots
+    knots = replace(knots, velocity=knots.velocity + np.random.default_rng(7).normal(0, 0.5, knots.velocity.shape))
+    state = replace(state, knots=knots)
+    still, nowhere = np.zeros((len(knots), 12)), [None] * len(rig)
+    at = linearise(problem, state)
+    for name in ("offset", "line"):
+        column, size = parameters.names.index(("cam02", name)), {"offset": 1e-5, "line": 1e-8}[name]
+        step = np.zeros(len(parameters))
+        step[column] = size
+        plus, minus = (linearise(problem, state.stepped(parameters, s, still, nowhere)).cost for s in (step, -step))
+        # The gradient points downhill and is half the derivative of a sum of squares. Without the board's acceleration
+        # between the rows that by the offset is a fifth off.
+        assert at.normal.camera_gradient[column] == pytest.approx(-(plus - minus) / (4 * size), rel=2e-3)
