@@ -17,7 +17,9 @@ from torch import Tensor
 from mocap.geometry.triangulation import view_pairs
 
 LEAST_GAP = 1e-13
-"""Between the two smallest eigenvalues, as a share of the largest: below it rays fix no point. Rounding is 1e-15."""
+"""Between the two smallest eigenvalues, as a share of the largest: below it rays fix no point. Rounding is 1e-15.
+Two rays 0.1° apart, 4.5 m long, have 5e-7 in metres and 3e-12 in millimetres; with the origin of the world 28 m away
+1e-9 and 8e-16. Such a rig belongs in metres."""
 LEAST_SCALE = 1e-9
 """Of the fourth homogeneous coordinate of a unit vector: a point 1e9 units away is at infinity."""
 REFINEMENT_STEPS = 10

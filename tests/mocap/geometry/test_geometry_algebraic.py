@@ -193,6 +193,19 @@ def test_where_the_smallest_two_meet_there_is_no_vector() -> None:
     assert (rows.grad == 0).all()
 
 
+@pytest.mark.parametrize("unit", [1.0, 1000.0], ids=["m", "mm"])
+def test_nearly_parallel_rays_still_meet_where_they_do(unit: float) -> None:
+    """0.1° apart, 4.5 m long: 1e-13 px of rounding are 1e-13 x 4500 mm / (1145 px x 0.0017) along the rays, and the
+    eigenvectors' share of the last ray is 1e-15 / 3e-12, squared by the Newton step, of some 4500 mm."""
+    turn = rotvec_to_matrix(torch.tensor([[0.0, 0.0, 0.0], [0.0, np.deg2rad(0.1), 0.0]], dtype=torch.float64))
+    shift = torch.tensor([0.0, 0.0, 4.5 * unit], dtype=torch.float64).expand(2, 3)
+    K = torch.tensor([[1145.0, 0.7, 512.3], [0.0, 1143.8, 515.4], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    projections = K @ torch.cat([turn, shift[..., None]], dim=-1)
+    truth = torch.tensor([[0.3, 0.5, 0.2]], dtype=torch.float64) * unit
+    found = triangulate_algebraic(projections, project_pinhole(projections, truth)[0], torch.ones(2, 1).double())
+    torch.testing.assert_close(found / unit * 1000, truth / unit * 1000, atol=1e-3, rtol=0)
+
+
 def test_float32_in_float32_out() -> None:
     """Half a unit in the last place of 4500 px mm entries and of 1000 px: some 3e-5 px, 1e-4 mm at f / z = 0.25."""
     projections, xy, confidence, truth = _scene(8)
