@@ -8,7 +8,7 @@ import zlib
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from calibration.board_print import Sheet
 from calibration.board_print_ink import Rectangles
@@ -38,7 +38,8 @@ def sheet_image(sheet: Sheet, dpi: float | int) -> UInt8[np.ndarray, "H W"]:
     image = np.empty((height, width), dtype=np.uint8)
     rectangles = sheet.ink * scale
     for top in range(0, height, BAND_ROWS):
-        image[top : top + BAND_ROWS] = _band(rectangles, top, image[top : top + BAND_ROWS].shape)
+        white = 1 - coverage(rectangles, image[top : top + BAND_ROWS].shape, top=top)
+        image[top : top + BAND_ROWS] = np.round(255 * white).astype(np.uint8)
     for text in sheet.texts:
         size = text.height_m * scale * HELVETICA_CAPITAL / HERSHEY_CAPITAL_PX
         place = round(text.x_m * scale), round(text.y_m * scale)
@@ -47,8 +48,8 @@ def sheet_image(sheet: Sheet, dpi: float | int) -> UInt8[np.ndarray, "H W"]:
     return image
 
 
-def _band(rectangles: Rectangles, top: int, shape: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
-    """Rows from `top`; rectangles in pixels."""
+def coverage(rectangles: Rectangles, shape: tuple[int, int], *, top: int = 0) -> Float32[np.ndarray, "H W"]:
+    """How much of every pixel is black, 0 to 1: rows from `top` on of a picture. rectangles: in its pixels."""
     height, width = shape
     covered = np.zeros(shape, dtype=np.float32)
     near = (rectangles[:, 3] > top) & (rectangles[:, 1] < top + height)
@@ -58,7 +59,7 @@ def _band(rectangles: Rectangles, top: int, shape: tuple[int, int]) -> UInt8[np.
         covered[rows[0] : rows[0] + len(rows[1]), columns[0] : columns[0] + len(columns[1])] += np.outer(
             rows[1], columns[1]
         )
-    return np.round(255 * (1 - np.clip(covered, 0, 1))).astype(np.uint8)
+    return np.clip(covered, 0, 1)
 
 
 def _share(start: float, end: float, count: int) -> tuple[int, Float[np.ndarray, "N"]]:

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int32
 from pydantic import Field
 
+from calibration.board_print_ink import board_ink
+from calibration.board_print_png import coverage
 from calibration.boards import CharucoBoard
 from mocap.core.config import Config
 from mocap.synthetic.scene import Thing
@@ -123,7 +125,11 @@ def _surface(board: CharucoBoard, sheet_as_json: str) -> BoardSurface:
     sheet = BoardSheet.model_validate_json(sheet_as_json)
     margin, texel = sheet.margin_of(board), board.square_m / sheet.texels_per_square
     around = int(np.ceil(margin / texel)) + 1
-    image = board.image(sheet.texels_per_square, around).astype(np.float32) / 255
+    size = [int(n * sheet.texels_per_square + 2 * around) for n in (board.squares_y, board.squares_x)]
+    # Texels at edges are grey by the share that is black. Rounded to whole texels, a marker lies nearer to one side of
+    # its square, which moved corners in rendered pictures by up to 0.09 px, and focal lengths from them by 0.12 %.
+    ink = coverage(board_ink(board, around * texel) / texel + around, (size[0], size[1]))
+    image = (1 - ink).astype(np.float32)
     return BoardSurface(
         corners_m=_slab(board, margin, sheet.thickness_m),
         levels=_pyramid(sheet.ink + image * (sheet.paper - sheet.ink)),
