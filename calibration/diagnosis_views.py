@@ -16,6 +16,8 @@ FEW_VIEWS = 8
 """Below this a few bad pictures decide."""
 STILL_SHARE = 0.01
 """Of the picture's diagonal: a board whose corners stay within that, wherever it is seen, does not move."""
+STILL_VIEWS = 15
+"""Fewer views of one camera may all be of one second, in which the board hardly moved."""
 SMALL_SHARE = 0.05
 """Of the picture's diagonal from corner to opposite corner of the board, in its largest views: 73 px of 1280 x 720,
 squares of 9 px on a 5 x 7 board. Its far side is then 1 px smaller than its near one (tilted by 45°, three metres
@@ -65,6 +67,10 @@ def static_board(it: BoardObservations) -> list[Finding]:
             "tilted to all sides, near and far"
         )
         return [Finding("static_board", "error", (), what)]
+    views = np.bincount(it.view_camera[it.corners_per_view > 0], minlength=len(it.cameras))
+    names = tuple(name for name in names if views[it.index(name)] >= STILL_VIEWS)
+    if not names:
+        return []
     what = (
         f"the board does not move in {listed(names)}, though it does in other cameras. Check that the pictures are not "
         "one still picture, and that the board seen there is not another one, on a wall or the floor"

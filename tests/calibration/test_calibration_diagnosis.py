@@ -85,9 +85,13 @@ POOR: dict[str, Any] = {"noise_px": 0.6, "outlier_share": 0.05, "time_jitter_s":
 @pytest.mark.slow
 @pytest.mark.parametrize("two_sided", [False, True])
 def test_of_many_recordings_none_is_accused(two_sided):
+    """A board with one side may never turn it to some camera in twelve seconds; that is no accusation."""
     for seed in range(3, 25):
-        findings = diagnose(*recorded(seed, 3 + seed % 4, radius_m=2.6, two_sided=two_sided, **POOR))
-        assert findings == (), seed
+        it, lenses = recorded(seed, 3 + seed % 4, radius_m=2.6, two_sided=two_sided, **POOR)
+        blind = {name for number, name in enumerate(it.cameras) if not (it.view_camera == number).any()}
+        assert not (two_sided and blind)
+        findings = [f for f in diagnose(it, lenses) if f.kind != "never_seen" or not blind.issuperset(f.cameras)]
+        assert findings == [], seed
 
 
 @pytest.mark.parametrize(
@@ -149,7 +153,7 @@ def test_one_camera_whose_picture_stands_still():
     here = it.of_views(~first)
     still = it.of_views(np.arange(it.n_views) == of_first_view)
     many = BoardObservations.joined(
-        [here, *(replace(still, view_moment=still.view_moment + k, view_frame=still.view_frame + k) for k in range(9))]
+        [here, *(replace(still, view_moment=still.view_moment + k, view_frame=still.view_frame + k) for k in range(20))]
     )
     findings = diagnose(many.of_cameras(it.cameras), lenses)
     (finding,) = [finding for finding in findings if finding.kind == "static_board"]
