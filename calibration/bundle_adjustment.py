@@ -3,9 +3,10 @@
 Levenberg–Marquardt of our own with analytic derivatives, in numpy: per view the normal equations of the board's pose in
 the camera and of its lens, mapped to those of cameras and board, of which the board's are eliminated (block by block,
 or as a banded matrix where a motion prior ties them). 8 cameras, 300 moments, 35,816 corners from a disturbed start,
-two busy cores: 4 steps, 0.17 s of CPU; scipy's sparse TRF with the same derivatives needs 20 s and has not ended after
-30 evaluations (`tools/measure_calibration.py solvers`). pyceres took 1.2 s for a problem of that size, and would be a
-compiled dependency; pycolmap offers no cost functions of one's own.
+busy cores: 4 steps, 0.19 s of CPU; scipy's sparse TRF with the same derivatives has not ended after 30 evaluations and
+6.5 s (`tools/measure_calibration.py solvers`). pyceres needs 7 steps and 4.9 s, of which its linear solver takes 0.1:
+cost functions must be Python's, one call a view (`tools/measure_pyceres.py`); 5 MB more to install. pycolmap offers no
+cost functions of one's own.
 
 Why time: webcams report the times of pictures some 20 ms wrongly, with common delays up to 100 ms, and read their rows
 over 30 ms. On four such (the recording charuco_calibration) one pose a moment leaves 0.77 px RMS over 91 % of the
