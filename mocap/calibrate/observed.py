@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,7 @@ def _of_kind(
     if kept is not None:
         return kept
     observer.stage_started(stage)
+    began = time.perf_counter()
     seen, report = detect_in_clips(
         chosen.sources,
         clips.board,
@@ -71,7 +73,7 @@ def _of_kind(
         rotations={name: turn for name, turn in clips.rotations.items() if name in chosen.sources},
         progress=lambda done, total: observer.progressed(stage, done, total),
     )
-    observer.stage_finished(stage, 0.0, cached=False)
+    observer.stage_finished(stage, time.perf_counter() - began, cached=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_observations(path, seen)
     path.with_suffix(".json").write_text(json.dumps({"key": key, "report": report.model_dump()}), encoding="utf-8")

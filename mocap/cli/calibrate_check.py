@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from rich.markup import escape
@@ -29,11 +30,12 @@ def check_session(session: Path, take: Path, *, resolve: bool, threads: int, as_
     rig = read_calibration(path)
     with observer_for_this_output(take.name) as observer:
         observer.stage_started("look")
+        began = time.perf_counter()
         points = take_points(
             take, rig, threads=threads, progress=lambda done, total: observer.progressed("look", done, total)
         )
         found = check_rig(points.rig, points.px, points.weight)
-        observer.stage_finished("look", 0.0, cached=False)
+        observer.stage_finished("look", time.perf_counter() - began, cached=False)
     written = None
     if resolve and found.moved:
         replace_rig(with_moved(rig, found, points.renamed), path, read_rig_metadata(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +77,7 @@ def command(
     chosen = chosen if calibration else chosen.without_calibration()
     with observer_for_this_output(output.name) as observer:
         observer.stage_started("render")
+        began = time.perf_counter()
         report = make_session(
             chosen,
             output,
@@ -83,7 +85,7 @@ def command(
             overwrite=overwrite,
             progress=lambda done, total: observer.progressed("render", done, total),
         )
-        observer.stage_finished("render", 0.0, cached=False)
+        observer.stage_finished("render", time.perf_counter() - began, cached=False)
     if as_json:
         print_json(report.model_dump())
         return
