@@ -46,7 +46,7 @@ def require_plots() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise InputError("plots need matplotlib", remedy='Install it: pip install "mocap-pipeline[plots]"') from None
+        raise InputError("plots need matplotlib", remedy="Run: python tools/bootstrap.py env --extra plots") from None
 
 
 def plot_take(report: TakeEvaluation, evidence: TakeEvidence, folder: Path) -> list[Path]:

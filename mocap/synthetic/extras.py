@@ -7,7 +7,7 @@ from types import ModuleType
 
 from mocap.core.errors import InputError
 
-INSTALL = 'pip install "mocap-pipeline[synth]"'
+INSTALL = "python tools/bootstrap.py env --extra synth"
 
 
 def require(name: str) -> ModuleType:

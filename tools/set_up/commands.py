@@ -54,8 +54,10 @@ Next, in Blender
 Next, in Unity
   Unity reads no BVH. In Blender select the armature, File > Export > FBX, tick "Selected Objects", untick
   "Add Leaf Bones", and put the .fbx into Assets. In its inspector choose Rig > Animation Type > Humanoid, Apply.
-Then, with your own videos
-  {mocap} process --help
+Then, with your own cameras
+  {mocap} board --help        print a board
+  {mocap} calibrate --help    film it with all cameras, and have their places and lenses found
+  {mocap} process --help      videos to animation
 """
 
 

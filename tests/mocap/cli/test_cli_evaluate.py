@@ -123,7 +123,7 @@ def test_plots_are_pictures_and_worst_frames_show_both_skeletons(session, truth,
 def test_plots_without_matplotlib_name_the_remedy(session, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     told = refused("take", session, "--plots", tmp_path)
-    assert 'plots need matplotlib. Install it: pip install "mocap-pipeline[plots]"' in told
+    assert "plots need matplotlib. Run: python tools/bootstrap.py env --extra plots" in told
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ def test_gives_the_package():
 
 
 def test_an_absent_package_names_what_to_install():
-    with pytest.raises(InputError, match=r'no_such_package: not installed.*pip install "mocap-pipeline\[synth\]"'):
+    with pytest.raises(InputError, match=r"no_such_package: not installed.*tools/bootstrap.py env --extra synth"):
         extras.require("no_such_package")
 
 
