@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from calibration.bundle_placing import LONGEST_LINK_S
-from calibration.bundle_rotations import inverse_left_jacobians, logs
 from calibration.bundle_state import Knots
+from calibration.rotation_vectors import inverse_left_jacobians, logs
 
 FIRST_SPEED_STD = 2.0
 FIRST_SPIN_STD = 4.0

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from calibration.board_motion import rotvecs_to_matrices
-from calibration.bundle_rotations import cross_matrices, inverse_left_jacobians, left_jacobians, logs
 from calibration.bundle_state import CameraState, Knots
+from calibration.rotation_vectors import cross_matrices, inverse_left_jacobians, left_jacobians, logs
 
 LONGEST_LINK_S = 1.0
 """Knots farther apart are not tied: a hand changes its mind faster, and a turn by pi has no logarithm."""

@@ -11,9 +11,9 @@ from calibration.bundle_linear import Normal
 from calibration.bundle_motion import MotionPrior, first_speed_cost, prior_terms
 from calibration.bundle_parameters import LINE, OFFSET, Parameters
 from calibration.bundle_placing import Placed, on_back, place_moving, place_still
-from calibration.bundle_rotations import cross_matrices
 from calibration.bundle_state import CameraState, Knots, State
 from calibration.bundle_views import BEHIND_PX, CameraViews, Predicted, predict
+from calibration.rotation_vectors import cross_matrices
 
 MEDIAN_LENGTH = float(np.sqrt(2 * np.log(2)))
 """Median length of a 2D error whose coordinates have unit deviation (Rayleigh)."""

@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from calibration.board_motion import rotvecs_to_matrices
 from calibration.bundle_parameters import Parameters
-from calibration.bundle_rotations import logs
 from calibration.camera import Camera, Intrinsics, Rig
 from calibration.intrinsics_prior import parameters_of
+from calibration.rotation_vectors import logs
 from calibration.transforms import RigidTransform
 
 Late = Sequence[np.ndarray | None]

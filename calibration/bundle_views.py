@@ -9,11 +9,11 @@ from jaxtyping import Bool, Float, Int
 
 from calibration.bundle_lenses import project_linearised
 from calibration.bundle_placing import Placed
-from calibration.bundle_rotations import cross_matrices
 from calibration.bundle_state import CameraState
 from calibration.camera import Rig
 from calibration.lenses import Lens
 from calibration.observations import BoardObservations
+from calibration.rotation_vectors import cross_matrices
 
 BEHIND_PX = 1e3
 """Residual of a corner that the state puts behind a camera: far off, and pulling nowhere."""

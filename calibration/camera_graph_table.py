@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from calibration.extrinsics_pairs import PairPose, cross_matrices, rotvecs_of
+from calibration.extrinsics_pairs import PairPose
+from calibration.rotation_vectors import cross_matrices, rotvecs_of
 
 MAX_TURN = np.radians(5.0)
 MAX_SHIFT_SHARE = 0.05

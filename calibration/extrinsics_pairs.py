@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from calibration.board_motion import rotvecs_to_matrices
 from calibration.board_pose import ViewPoses
 from calibration.extrinsics_views import PosedViews
+from calibration.rotation_vectors import cross_matrices, rotvecs_of
 from calibration.transforms import RigidTransform
 
 MAX_PROPOSALS = 48
@@ -267,21 +268,3 @@ def _errors(
     J = np.tile(-np.eye(6), (len(best), 1, 1))
     J[:, 3:, :3] = cross_matrices(expected[rows, best] - middle)
     return error[rows, best], J, square[rows, best]
-
-
-def cross_matrices(v: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
-    """[v]x, so that [v]x w = v x w."""
-    x, y, z = np.moveaxis(v, -1, 0)
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
-
-
-def rotvecs_of(R: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3"]:
-    """Rotation vectors (rad) of many matrices; near half a turn the axis is inexact, the angle is not."""
-    axis = np.stack([R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], axis=-1)
-    sine = np.linalg.norm(axis, axis=-1, keepdims=True) / 2
-    cosine = (np.trace(R, axis1=-2, axis2=-1)[..., None] - 1) / 2
-    angle = np.arctan2(sine, cosine)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = axis * np.where(sine > 1e-9, angle / (2 * sine), 0.5)
-    return np.where((sine <= 1e-9) & (cosine < 0), angle * np.array([1.0, 0.0, 0.0]), scaled)

@@ -18,12 +18,12 @@ import pyceres  # type: ignore[import-not-found]
 from jaxtyping import Float
 
 from calibration.board_motion import BoardMotion, rotvecs_to_matrices
-from calibration.bundle_rotations import cross_matrices, left_jacobians
 from calibration.camera import Camera
 from calibration.intrinsics_model import project_with_jacobians
 from calibration.intrinsics_prior import parameters_of
 from calibration.lenses import Lens
 from calibration.observations import BoardObservations
+from calibration.rotation_vectors import cross_matrices, left_jacobians
 from measure_calibration import SCENES, disturbed, recorded
 
 NOISE_PX = 0.3

@@ -13,8 +13,8 @@ from calibration.board_motion import rotvecs_to_matrices
 from calibration.board_pose import ViewPoses, board_poses
 from calibration.board_pose_rays import corner_rays, jacobian, pose_normals, residuals
 from calibration.boards import CharucoBoard
-from calibration.extrinsics_pairs import rotvecs_of
 from calibration.observations import BoardObservations
+from calibration.rotation_vectors import rotvecs_of
 from calibration.synthetic import Seeing, observe_board, ring, waved_board
 
 BOARD = CharucoBoard(5, 7, 0.1, 0.075)

@@ -11,9 +11,9 @@ from calibration.bundle_lenses import project_linearised
 from calibration.bundle_linear import Normal, knots_log_det, solve
 from calibration.bundle_motion import first_speed_cost, motion_prior, prior_terms
 from calibration.bundle_placing import on_back, place_moving
-from calibration.bundle_rotations import inverse_left_jacobians, left_jacobians, logs
 from calibration.bundle_state import CameraState, Knots
 from calibration.lenses import distort_direction
+from calibration.rotation_vectors import inverse_left_jacobians, left_jacobians, logs
 
 BROWN = np.array([900.0, 905, 620, 370, -0.2, 0.08, 1e-3, -2e-3, 0.02])
 RATIONAL = np.array([900.0, 905, 620, 370, 0.3, 0.08, 1e-3, -2e-3, 0.02, 0.5, 0.1, 0.01])

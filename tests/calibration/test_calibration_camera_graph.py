@@ -9,7 +9,8 @@ import pytest
 
 from calibration import Intrinsics, Rig, RigidTransform
 from calibration.camera_graph import components, solve_graph
-from calibration.extrinsics_pairs import PairPose, rotvecs_of
+from calibration.extrinsics_pairs import PairPose
+from calibration.rotation_vectors import rotvecs_of
 from calibration.synthetic import ring
 from calibration.transforms import matrix_to_rotvec, rotvec_to_matrix
 

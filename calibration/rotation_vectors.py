@@ -36,6 +36,11 @@ def inverse_left_jacobians(rotvec: Float[np.ndarray, "E 3"]) -> Float[np.ndarray
     return np.eye(3) - cross / 2 + factor[:, None, None] * (cross @ cross)
 
 
+def rotvecs_of(R: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3"]:
+    """`logs` with any leading axes."""
+    return logs(R.reshape(-1, 3, 3)).reshape(R.shape[:-1])
+
+
 def logs(R: Float[np.ndarray, "E 3 3"]) -> Float[np.ndarray, "E 3"]:
     """Rotation vectors of many. Tied knots make no half turns; there the axis comes from R + I = 2 a a^T."""
     axis = np.stack([R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]], axis=-1) / 2
