@@ -45,6 +45,7 @@ class PairTable:
 
     @staticmethod
     def of(cameras: Sequence[int], pairs: Sequence[PairPose]) -> PairTable:
+        """Pairs between these cameras, whose rows are their places in `cameras`."""
         row = {camera: k for k, camera in enumerate(cameras)}
         return PairTable(
             len(row),

@@ -2,7 +2,7 @@
 
 Inverted residuals of depthwise-separable convolutions (MobileNetV2, Sandler et al., CVPR 2018, table 2 without its last
 two rows), then three steps back up that add the encoder's features of the same size. At width 1 and 39 joints 1.4 M
-parameters; everything exports to ONNX (no transposed convolutions, no dynamic sizes).
+parameters; no transposed convolutions, no dynamic sizes.
 """
 
 from __future__ import annotations
