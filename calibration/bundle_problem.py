@@ -112,16 +112,16 @@ def linearise(problem: Problem, state: State) -> Linearised:
         if len(it.views):
             predicted = predicted_views(it, camera, placed, columns)
             residual[it.rows[predicted.valid]] = np.moveaxis(predicted.residual, 1, 2)[predicted.valid]
-            blocks = _blocks(sums, it, predicted, kernel=problem.kernel, columns=columns)
-            late = (
-                None
-                if problem.jitter_s is None
-                else _eliminate_late(blocks, placed, it.timed, lateness=(camera.late_s, problem.jitter_s))
-            )
+            felt = _felt(sums, it, predicted, problem.kernel)
+            maps = _of_free(predicted.maps, columns)
+            late = None
+            if problem.jitter_s is not None and camera.late_s is not None:
+                by_time = np.where(it.timed[:, None], 0.0, predicted.maps[:, :, len(columns) + OFFSET])
+                time = _eliminate_time(felt, by_time, camera.late_s, problem.jitter_s)
+                late = _lateness(time, maps, columns, placed)
+                sums.cost += float((camera.late_s**2).sum()) / problem.jitter_s**2
             lateness.append(late)
-            _add_camera(sums, blocks, placed)
-            if late is not None:
-                sums.cost += float((camera.late_s**2).sum()) / problem.jitter_s**2  # type: ignore[operator]
+            _add_camera(sums, _mapped(felt, maps, columns), placed)
         else:
             lateness.append(None)
     cost, off = sums.cost, state.values(parameters) - parameters.mean
@@ -224,33 +224,14 @@ def predicted_views(it: CameraViews, camera: CameraState, placed: Placed, column
 
 
 @dataclass(eq=False)
-class _Blocks:
-    """Per view the information about the camera's n free numbers (`columns` of all), its knot's D and its time."""
+class _Felt:
+    """Information about the L local numbers of each view and their downhill gradient."""
 
-    information: np.ndarray
-    gradient: np.ndarray
-    columns: np.ndarray
-
-
-def _eliminate_late(
-    blocks: _Blocks, placed: Placed, timed: np.ndarray, *, lateness: tuple[np.ndarray | None, float]
-) -> Lateness:
-    """Takes the time of each view out of its blocks (one number: a rank-one Schur complement). lateness: so far, and
-    its deviation."""
-    late_s, jitter_s = lateness
-    assert late_s is not None
-    n = len(blocks.columns)
-    own = blocks.information[:, -1, -1] + jitter_s**-2
-    pull = np.where(timed, 0.0, blocks.gradient[:, -1] - late_s / jitter_s**2)
-    across = np.where(timed[:, None], 0.0, blocks.information[:, -1, :-1])
-    late = Lateness(own, pull, across[:, :n].copy(), across[:, n:].copy(), blocks.columns, placed)
-    blocks.gradient = blocks.gradient[:, :-1] - across * (pull / own)[:, None]
-    blocks.information = blocks.information[:, :-1, :-1]
-    blocks.information -= across[:, :, None] * (across / own[:, None])[:, None]
-    return late
+    information: Float[np.ndarray, "V L L"]
+    gradient: Float[np.ndarray, "V L"]
 
 
-def _blocks(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: Kernel, columns: np.ndarray) -> _Blocks:
+def _felt(sums: _Sums, it: CameraViews, predicted: Predicted, kernel: Kernel) -> _Felt:
     squared = (predicted.residual**2).sum(axis=1)
     kept = kernel.kept[it.rows] & it.filled
     counting = kept & predicted.valid
@@ -259,14 +240,60 @@ def _blocks(sums: _Sums, it: CameraViews, predicted: Predicted, *, kernel: Kerne
     weight = np.where(counting, kernel.weights(squared), 0.0) / kernel.noise_px**2
     flat = predicted.jacobian.reshape(*predicted.jacobian.shape[:2], -1)
     weighted = (predicted.jacobian * weight[:, None, None]).reshape(flat.shape)
-    local = weighted @ np.swapaxes(flat, 1, 2)
     pull = weighted @ predicted.residual.reshape(len(squared), -1, 1)
-    own, width = len(columns), predicted.maps.shape[2]
-    free = np.flatnonzero(columns >= 0)
-    chosen = np.concatenate([free, np.arange(own, width), [own + OFFSET]])  # a view's time acts as the clock's offset
-    maps = np.take(predicted.maps, chosen, axis=2)  # indexing would lay it out the other way round, which costs time
+    return _Felt(weighted @ np.swapaxes(flat, 1, 2), pull[:, :, 0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Time:
+    """Of each view: information about its time and downhill gradient, and how the local numbers change it."""
+
+    information: Float[np.ndarray, "V"]
+    gradient: Float[np.ndarray, "V"]
+    by_local: Float[np.ndarray, "V L"]
+
+
+def _eliminate_time(felt: _Felt, by_time: Float[np.ndarray, "V L"], late_s: np.ndarray, jitter_s: float) -> _Time:
+    """Takes the time of each view out of what is felt: a Schur complement of one number, on the local numbers, since a
+    time changes them alone. by_time: how, zeros where the time is believed; late_s: lateness so far, jitter_s: its
+    deviation."""
+    across = (felt.information @ by_time[:, :, None])[:, :, 0]
+    own = (across * by_time).sum(axis=1) + jitter_s**-2
+    believed = ~by_time.any(axis=1)
+    pull = np.where(believed, 0.0, (felt.gradient * by_time).sum(axis=1) - late_s / jitter_s**2)
+    scaled = across / own[:, None]
+    felt.gradient -= scaled * pull[:, None]
+    felt.information -= across[:, :, None] * scaled[:, None]
+    return _Time(own, pull, across)
+
+
+def _lateness(time: _Time, maps: np.ndarray, columns: np.ndarray, placed: Placed) -> Lateness:
+    free = columns[columns >= 0]
+    by_numbers = (time.by_local[:, None] @ maps)[:, 0]
+    return Lateness(
+        time.information, time.gradient, by_numbers[:, : len(free)], by_numbers[:, len(free) :], free, placed
+    )
+
+
+def _of_free(maps: Float[np.ndarray, "V L m"], columns: Int[np.ndarray, "own"]) -> Float[np.ndarray, "V L n"]:
+    """The columns of the camera's numbers that change, and of the knots."""
+    chosen = np.concatenate([np.flatnonzero(columns >= 0), np.arange(len(columns), maps.shape[2])])
+    return np.take(maps, chosen, axis=2)  # indexing would lay it out the other way round, which costs time
+
+
+@dataclass(frozen=True, eq=False)
+class _Blocks:
+    """Per view the information about the camera's n free numbers (`columns` of all) and its knots' D."""
+
+    information: Float[np.ndarray, "V N N"]
+    gradient: Float[np.ndarray, "V N"]
+    columns: Int[np.ndarray, "n"]
+
+
+def _mapped(felt: _Felt, maps: Float[np.ndarray, "V L N"], columns: Int[np.ndarray, "own"]) -> _Blocks:
     turned = np.swapaxes(maps, 1, 2)
-    return _Blocks(turned @ (local @ maps), (turned @ pull)[:, :, 0], columns[free])
+    gradient = (felt.gradient[:, None] @ maps)[:, 0]
+    return _Blocks(turned @ (felt.information @ maps), gradient, columns[columns >= 0])
 
 
 def _add_camera(sums: _Sums, blocks: _Blocks, placed: Placed) -> None:
