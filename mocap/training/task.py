@@ -1,8 +1,8 @@
 """What the loop asks of something that can be trained.
 
-A task is made from a frozen configuration and a seed alone, `SomeTask(config: SomeTaskConfig, seed: int)`, with defaults
-for every value. It holds nothing that cannot be pickled (other processes make batches ahead), and makes what is
-expensive on first use.
+A task is made from a frozen configuration and a seed alone, `SomeTask(config: SomeTaskConfig, seed: int)`, with
+defaults for every value. It holds nothing that cannot be pickled (other processes make batches ahead), and makes what
+is expensive on first use.
 """
 
 from __future__ import annotations

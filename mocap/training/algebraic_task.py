@@ -1,0 +1,224 @@
+"""What `ViewConfidenceNet` learns from: keypoint-only people in random rigs, with the errors that detectors make.
+
+Batch i of a seed is the same whoever makes it and whenever. Points are compared with the truth by the loss of Iskakov
+et al. 2019 or by distance; a second head learns whether the point is within 5 cm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mocap.core.config import Config
+from mocap.geometry.projection import CameraTensors, normalise
+from mocap.models.heatmap_statistics import peak_shapes, peak_statistics
+from mocap.models.keypoint_views import KeypointViews
+from mocap.models.view_confidences import (
+    LEAST_CONFIDENCE,
+    ViewConfidenceConfig,
+    ViewConfidenceNet,
+    WeightedPoints,
+    without_heatmaps,
+)
+from mocap.synthetic.camera_batch import CameraBatch
+from mocap.synthetic.detector_config import preset
+from mocap.synthetic.heatmaps import HeatmapConfig
+from mocap.synthetic.samples import SampleBlock, SampleConfig, Samples
+
+WITHIN_M = 0.05
+THRESHOLD_M = 0.2
+POWER = 0.1
+CM_PER_M = 100.0
+HELD_OUT = ("punch", "lunge", "bow", "walk_and_reach")
+"""Built-in motions that are never trained on: validation is on those, among cameras and bodies of another seed."""
+VALIDATION_SEED = 1_000_003
+EARLY_ROUNDS = 0.5
+"""Weight of the points of a round against those of the next."""
+CERTAINTY = 0.05
+"""Weight of the second head's loss."""
+
+
+class AlgebraicTaskConfig(Config):
+    """people: in a batch. errors: presets of detector errors, taken by turns. with_heatmaps: share of the batches that
+    have them (the model must do without, too); of those, a tenth of the people lose theirs.
+
+    loss: "paper" (squares in cm, their 0.1th power beyond 20 cm) or "distance" (in cm, its logarithm beyond).
+    """
+
+    net: ViewConfidenceConfig = ViewConfidenceConfig()
+    seed: int = 0
+    people: int = Field(default=96, ge=1)
+    cameras: tuple[int, int] = (2, 5)
+    errors: tuple[str, ...] = ("blazepose_like", "hard")
+    with_heatmaps: float = Field(default=0.25, ge=0, le=1)
+    body: Literal["auto", "anny", "humanoid"] = "auto"
+    bodies: int = Field(default=128, ge=1)
+    loss: Literal["paper", "distance"] = "distance"
+    validation_blocks: int = Field(default=6, ge=1)
+
+
+@dataclass(frozen=True, eq=False)
+class AlgebraicBatch:
+    """Reports and the truth (m); NaN for keypoints that a body lacks."""
+
+    views: KeypointViews
+    xyz: Float[Tensor, "N K 3"]
+
+
+class AlgebraicTask:
+    """Batches, loss and validation for the training loop."""
+
+    def __init__(self, config: AlgebraicTaskConfig) -> None:
+        self.config = config
+
+    def model(self) -> nn.Module:
+        """The network, untrained."""
+        return ViewConfidenceNet(self.config.net)
+
+    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> AlgebraicBatch:
+        """Of a step of the training; every process has its own."""
+        index = step * world + rank
+        rng = np.random.default_rng([self.config.seed, 3, index])
+        streams = self._drawn if rng.random() < self.config.with_heatmaps else self._plain
+        batch = batch_of(streams[index % len(streams)].block(index))
+        dropped = torch.from_numpy(rng.random(len(batch.xyz)) < 0.1)
+        return AlgebraicBatch(without_heatmaps(batch.views, dropped), batch.xyz)
+
+    def loss(self, model: nn.Module, batch: AlgebraicBatch) -> tuple[Tensor, dict[str, float]]:
+        """Of the points of all rounds and of the second head; the figures are of the last round."""
+        found: WeightedPoints = model(batch.views)
+        rounds = (*found.rounds, found.xyz)
+        shares = [EARLY_ROUNDS ** (len(rounds) - 1 - number) for number in range(len(rounds))]
+        of_points = [self._of_points(xyz, batch.xyz) for xyz in rounds]
+        points = sum((s * p for s, p in zip(shares, of_points, strict=True)), torch.zeros(())) / sum(shares)
+        certainty = _of_certainty(found, batch.xyz)
+        error = _distance(found.xyz, batch.xyz)
+        figures = {"mpjpe_mm": 1000 * float(error.detach().mean()), "certainty": float(certainty.detach())}
+        return points + CERTAINTY * certainty, figures
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Held-out motions, rigs and bodies without heatmaps: the robust mean of all cases first, then each."""
+        model.eval()
+        errors = {}
+        with torch.no_grad():
+            for name, stream in zip(self.config.errors, self._held_out, strict=True):
+                found = [_validation_error(model, stream.block(i)) for i in range(self.config.validation_blocks)]
+                errors[name] = torch.cat(found)
+        model.train()
+        figures = {f"mpjpe_mm_{name}": 1000 * float(error.clamp(max=1.0).mean()) for name, error in errors.items()}
+        return {"mpjpe_mm": float(np.mean(list(figures.values()))), **figures}
+
+    @cached_property
+    def _plain(self) -> list[Samples]:
+        return [Samples(self._samples(name), self.config.seed) for name in self.config.errors]
+
+    @cached_property
+    def _drawn(self) -> list[Samples]:
+        config = {"heatmaps": HeatmapConfig()}
+        return [
+            Samples(self._samples(name).model_copy(update=config), self.config.seed, poses=plain.poses)
+            for name, plain in zip(self.config.errors, self._plain, strict=True)
+        ]
+
+    @cached_property
+    def _held_out(self) -> list[Samples]:
+        config = {"motions": HELD_OUT, "cameras": (4, 4)}
+        return [
+            Samples(self._samples(name).model_copy(update=config), VALIDATION_SEED) for name in self.config.errors
+        ]
+
+    def _samples(self, errors: str) -> SampleConfig:
+        return SampleConfig(
+            block_size=self.config.people,
+            cameras=self.config.cameras,
+            bodies=self.config.bodies,
+            body=self.config.body,
+            motions=_trained_motions(),
+            errors=preset(errors),
+        )
+
+    def _of_points(self, xyz: Float[Tensor, "N K 3"], truth: Float[Tensor, "N K 3"]) -> Float[Tensor, ""]:
+        if self.config.loss == "distance":
+            return _bent(_distance(xyz, truth)).mean()
+        there = xyz.isfinite() & truth.isfinite()
+        squared = (CM_PER_M * (xyz[there] - truth[there])).square()
+        threshold = (CM_PER_M * THRESHOLD_M) ** 2
+        far = squared > threshold
+        return torch.where(far, threshold ** (1 - POWER) * squared.clamp(min=1.0) ** POWER, squared).mean()
+
+
+def batch_of(block: SampleBlock) -> AlgebraicBatch:
+    """A block of samples as the network takes it, in float64."""
+    cameras = _every_camera(block.cameras)
+    count = block.xy.shape[1]
+    px = torch.from_numpy(block.xy).flatten(0, 1).swapaxes(0, 1)
+    xy = normalise(cameras, px).swapaxes(0, 1).unflatten(0, (-1, count))
+    confidence = torch.where(xy.isnan().any(-1), 0.0, torch.from_numpy(block.confidence))
+    pose = torch.cat([cameras.R, cameras.t[..., None]], dim=-1).unflatten(0, (-1, count))
+    focal = (cameras.K[:, 0, 0] * cameras.K[:, 1, 1]).sqrt().unflatten(0, (-1, count))
+    shapes = None
+    if block.heatmaps is not None:
+        height, width = block.heatmaps.shape[-2:]
+        shapes = peak_shapes(peak_statistics(block.heatmaps), (width, height)).double()
+    return AlgebraicBatch(KeypointViews(xy, pose, focal, confidence, shapes), torch.from_numpy(block.xyz))
+
+
+def _every_camera(cameras: CameraBatch) -> CameraTensors:
+    """All cameras of all rigs as those of one."""
+    flat = [torch.from_numpy(np.ascontiguousarray(a)).flatten(0, 1) for a in (cameras.R, cameras.t, cameras.distortion)]
+    fisheye, fold, size = (
+        torch.from_numpy(np.ascontiguousarray(a)).flatten(0, 1)
+        for a in (cameras.fisheye, cameras.fold, cameras.image_size)
+    )
+    K = torch.eye(3, dtype=torch.float64).repeat(len(fisheye), 1, 1)
+    K[:, [0, 1], [0, 1]] = torch.from_numpy(cameras.focal).flatten(0, 1)
+    K[:, :2, 2] = torch.from_numpy(cameras.principal).flatten(0, 1)
+    return CameraTensors(
+        R=flat[0],
+        t=flat[1],
+        K=K,
+        distortion=functional.pad(flat[2], (0, 3)),
+        fisheye=fisheye,
+        image_size=size.double(),
+        fold=fold,
+        has_brown=bool((~fisheye).any()),
+        has_fisheye=bool(fisheye.any()),
+    )
+
+
+def _distance(xyz: Float[Tensor, "N K 3"], truth: Float[Tensor, "N K 3"]) -> Float[Tensor, "n"]:
+    """m, of the points that are there."""
+    there = xyz.isfinite().all(-1) & truth.isfinite().all(-1)
+    return ((xyz[there] - truth[there]).square().sum(-1) + 1e-8).sqrt()
+
+
+def _bent(distance: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """cm up to the threshold; beyond, its logarithm with the same slope there."""
+    near = distance.clamp(max=THRESHOLD_M)
+    return CM_PER_M * (near + THRESHOLD_M * (distance / THRESHOLD_M).clamp(min=1.0).log())
+
+
+def _of_certainty(found: WeightedPoints, truth: Float[Tensor, "N K 3"]) -> Float[Tensor, ""]:
+    """Cross-entropy of "within 5 cm"."""
+    there = found.xyz.isfinite().all(-1) & truth.isfinite().all(-1)
+    good = ((found.xyz[there] - truth[there]).norm(dim=-1) < WITHIN_M).to(found.confidence.dtype)
+    return functional.binary_cross_entropy(found.confidence[there].clamp(max=1 - LEAST_CONFIDENCE), good)
+
+
+def _validation_error(model: nn.Module, block: SampleBlock) -> Float[Tensor, "n"]:
+    batch = batch_of(block)
+    return _distance(model(batch.views).xyz, batch.xyz)
+
+
+def _trained_motions() -> tuple[str, ...]:
+    from mocap.synthetic.motions import MOTIONS  # a dozen modules, needed only when samples are made
+
+    return tuple(kind for kind in MOTIONS if kind not in HELD_OUT)
