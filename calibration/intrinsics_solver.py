@@ -93,17 +93,7 @@ def cost_of(table: ViewTable, fit: LensFit) -> float:
 
 def linearise(table: ViewTable, fit: LensFit, damping: float = 0.0) -> Linearised:
     """The normal equations; `damping` is relative to the diagonal, for the poses."""
-    turned = table.points @ np.swapaxes(fit.R, -1, -2)
-    px, by_point, by_lens = project_with_jacobians(turned + fit.t[:, None], fit.parameters, fit.lens)
-    counted = table.weight > 0
-    root = np.sqrt(np.where(counted, table.weight, 0.0))[..., None]
-    off = px - table.xy
-    for columns in (off[..., None], by_point, by_lens):
-        columns *= root[..., None]
-        if not np.isfinite(columns).all():
-            columns[~counted] = 0.0
-    by_pose = np.concatenate([_cross(turned[:, :, None], by_point), by_point], axis=-1)
-
+    off, by_pose, by_lens = _weighted_derivatives(table, fit)
     shape = (len(table), -1)
     pose, lens = by_pose.reshape(*shape, 6), by_lens.reshape(*shape, by_lens.shape[-1])
     flat = off.reshape(*shape, 1)
@@ -118,6 +108,29 @@ def linearise(table: ViewTable, fit: LensFit, damping: float = 0.0) -> Linearise
     information = lens_t @ lens - cross @ back
     gradient = (lens_t @ flat)[..., 0] + (cross @ toward[..., None])[..., 0]
     return Linearised(0.5 * float((off**2).sum()), information, gradient, back, toward)
+
+
+def _weighted_derivatives(table: ViewTable, fit: LensFit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Residuals (V, K, 2) and their derivatives by pose (V, K, 2, 6) and lens (V, K, 2, P), times the root of the
+    weight; zeros where nothing counts."""
+    turned = table.points @ np.swapaxes(fit.R, -1, -2)
+    px, by_point, by_lens = project_with_jacobians(turned + fit.t[:, None], fit.parameters, fit.lens)
+    counted = table.weight > 0
+    root = np.sqrt(np.where(counted, table.weight, 0.0))[..., None]
+    off = px - table.xy
+    for columns in (off[..., None], by_point, by_lens):
+        columns *= root[..., None]
+        if not np.isfinite(columns).all():
+            columns[~counted] = 0.0
+    by_pose = np.concatenate([_cross(turned[:, :, None], by_point), by_point], axis=-1)
+    return off, by_pose, by_lens
+
+
+def corner_gradients(table: ViewTable, fit: LensFit, at: Linearised) -> Float[np.ndarray, "V K P"]:
+    """What each corner adds to the gradient of its view when the view's pose follows the lens."""
+    off, by_pose, by_lens = _weighted_derivatives(table, fit)
+    following = by_lens - by_pose @ at.back[:, None]
+    return (np.swapaxes(following, -1, -2) @ off[..., None])[..., 0]
 
 
 def _cross(one: np.ndarray, other: np.ndarray) -> np.ndarray:
