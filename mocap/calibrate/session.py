@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from calibration.board_grids import Checkerboard
 from calibration.bundle_adjustment import BundleConfig, BundleResult, bundle_adjust
 from calibration.bundle_held_out import follow_board
 from calibration.camera import Intrinsics, Rig
@@ -88,6 +89,15 @@ def shared_views(observed: Observed) -> BoardObservations:
             f"there is no extrinsics clip of {', '.join(missing)}",
             where=observed.root / "calibration" / "extrinsics",
             remedy="Record one, or take the camera's other clips away to calibrate without it.",
+        )
+    board = observed.board
+    if isinstance(board, Checkerboard) and board.looks_the_same_upside_down and len(observed.cameras) > 1:
+        raise CalibrationError(
+            f"a checkerboard of {board.squares_x} x {board.squares_y} squares looks the same upside down: cameras "
+            "cannot agree which corner is which",
+            where=observed.root / "calibration" / "extrinsics",
+            remedy="Record these clips with a ChArUco board (`mocap board`), or with a checkerboard that has an odd "
+            "sum of columns and rows. The clips of single cameras, for their lenses, can stay.",
         )
     return observed.extrinsics
 

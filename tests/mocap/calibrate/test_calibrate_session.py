@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError, Intrinsics, Lens, Rig
+from calibration.board_grids import Checkerboard
 from calibration.board_motion import BoardMotion
 from calibration.boards import CharucoBoard
 from calibration.intrinsics import IntrinsicsConfig
@@ -145,6 +146,7 @@ def test_every_sixth_moment_is_kept_out_where_there_are_enough(observed):
     [
         (lambda it: replace(it, extrinsics=None), "no clips of a board that several cameras see at once"),
         (lambda it: replace(it, cameras=(*it.cameras, "cam05")), "there is no extrinsics clip of cam05"),
+        (lambda it: replace(it, board=Checkerboard(7, 5, 0.06)), "7 x 5 squares looks the same upside down"),
     ],
 )
 def test_what_is_missing_is_named(observed, change, message):
