@@ -14,12 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mocap.geometry.least_vectors import COLUMN, ROW, LeastVectors, least_vectors, times
 from mocap.geometry.triangulation import view_pairs
 
-LEAST_GAP = 1e-13
-"""Between the two smallest eigenvalues, as a share of the largest: below it rays fix no point. Rounding is 1e-15.
-Two rays 0.1° apart, 4.5 m long, have 5e-7 in metres and 3e-12 in millimetres; with the origin of the world 28 m away
-1e-9 and 8e-16. Such a rig belongs in metres."""
 LEAST_SCALE = 1e-9
 """Of the fourth homogeneous coordinate of a unit vector: a point 1e9 units away is at infinity."""
 REFINEMENT_STEPS = 10
@@ -35,14 +32,55 @@ def triangulate_algebraic(
     rays fix no point (`LEAST_GAP`), and for points at infinity; the gradient is 0 there. Worked in float64, returned in
     the dtype of `xy`: the fourth column is a thousand times the others in millimetres, and its square a million times.
     """
-    matrices = projections.double()
     seen = (confidence > 0) & ~xy.isnan().any(-1)
-    pixel = torch.where(seen[..., None], xy, 0.0).double()[..., None]
-    rows = pixel * matrices[..., :, None, 2:, :] - matrices[..., :, None, :2, :]
-    rows = rows * torch.where(seen, confidence, 0.0).double()[..., None, None]
-    rows = rows.transpose(-4, -3).flatten(-3, -2)
-    solution, fixed = least_vector(rows, seen.sum(-2) >= 2)
-    return torch.where(fixed[..., None], _euclidean(solution), torch.nan).to(xy.dtype)
+    x, y = torch.where(seen[..., None], xy, 0.0).double().unbind(-1)
+    views = _Views(projections.double(), x, y, torch.where(seen, confidence, 0.0).double())
+    with torch.no_grad():
+        least = least_vectors(_normal(views), seen.sum(-2) >= 2)
+    solution = _refined(least, _normal_times(views, least.vector.movedim(0, -2)).movedim(-2, 0))
+    fixed = least.fixed & (solution[3].abs() > LEAST_SCALE)
+    xyz = torch.where(fixed, solution[:3] / torch.where(fixed, solution[3], 1.0), torch.nan)
+    return xyz.movedim(0, -1).to(xy.dtype)
+
+
+class _Views(NamedTuple):
+    """What the rows c (x P3 - P1) and c (y P3 - P2) of the linear system are made of."""
+
+    projections: Float[Tensor, "*b C 3 4"]
+    x: Float[Tensor, "*b C J"]
+    y: Float[Tensor, "*b C J"]
+    confidence: Float[Tensor, "*b C J"]
+
+
+def _normal(views: _Views) -> Float[Tensor, "10 *b J"]:
+    """rowsᵀ rows, the upper triangle: c² (x² + y²), c² x, c² y and c² times outer products of the rows of P."""
+    matrices, x, y, confidence = views
+    weight = confidence.square()
+    monomials = torch.cat([weight * (x.square() + y.square()), weight * x, weight * y, weight], dim=-2)
+    left, right = matrices[..., ROW], matrices[..., COLUMN]
+    crossed = left[..., :2, :] * right[..., 2:, :] + left[..., 2:, :] * right[..., :2, :]
+    of_weight = (left[..., :2, :] * right[..., :2, :]).sum(-2)
+    outer = torch.cat([left[..., 2, :] * right[..., 2, :], -crossed[..., 0, :], -crossed[..., 1, :], of_weight], dim=-2)
+    return (outer.mT @ monomials).movedim(-2, 0).contiguous()
+
+
+def _normal_times(views: _Views, vector: Float[Tensor, "*b 4 J"]) -> Float[Tensor, "*b 4 J"]:
+    """rowsᵀ (rows v), which keeps the digits that squaring the rows has lost."""
+    matrices, x, y, confidence = views
+    px, py, depth = (matrices.flatten(-3, -2) @ vector).unflatten(-2, matrices.shape[-3:-1]).unbind(-2)
+    weight = confidence.square()
+    along_x, along_y = weight * (px - x * depth), weight * (py - y * depth)
+    pulls = torch.stack([along_x, along_y, -(x * along_x + y * along_y)], dim=-2)
+    return matrices.flatten(-3, -2).mT @ pulls.flatten(-3, -2)
+
+
+def _refined(least: LeastVectors, product: Float[Tensor, "4 *b"]) -> Float[Tensor, "4 *b"]:
+    """One Newton step from the least vector v of M: v - pinv(M - λ) M v, of which M v alone is on the tape.
+
+    It has the exact first derivative, -pinv(M - λ) dM v (Magnus 1985), which is finite when other eigenvalues meet,
+    where that of a general eigensolver is not. No second derivatives.
+    """
+    return least.vector - times(least.inverse, torch.where(least.fixed, product, 0.0))
 
 
 def least_vector(
@@ -50,29 +88,16 @@ def least_vector(
 ) -> tuple[Float[Tensor, "*b 4"], Bool[Tensor, "*b"]]:
     """The unit vector of least |rows v|, of either sign, and where there is only one; (0, 0, 0, 1) elsewhere.
 
-    Eigenvectors of rowsᵀ rows are found without a tape; what is recorded is one Newton step at the solution,
-    v - pinv(M - λ) M v with M v as rowsᵀ (rows v). It has the exact first derivative, -pinv(M - λ) dM v (Magnus 1985),
-    which is finite when other eigenvalues meet, where that of a general eigensolver is not. As its residual is not
-    squared, it also restores the digits that squaring the rows has lost. No second derivatives.
+    Found without a tape from rowsᵀ rows, then `_refined` with rowsᵀ (rows v).
     """
     with torch.no_grad():
-        normal = rows.mT @ rows
-        values, vectors = torch.linalg.eigh(torch.where(solvable[..., None, None], normal, 0.0))
-        gaps = values[..., 1:] - values[..., :1]
-        fixed = solvable & (gaps[..., 0] > LEAST_GAP * values[..., -1])
-        start = vectors[..., 0]
-        others = torch.where(fixed[..., None, None], vectors[..., 1:], 0.0)
-        inverse = (others / torch.where(fixed[..., None], gaps, 1.0)[..., None, :]) @ others.mT
-    used = torch.where(fixed[..., None, None], rows, 0.0)
-    step = inverse @ (used.mT @ (used @ start[..., None]))
+        normal = (rows.mT @ rows)[..., ROW, COLUMN].movedim(-1, 0)
+        least = least_vectors(normal, solvable)
+    used = torch.where(least.fixed[..., None, None], rows, 0.0)
+    start = least.vector.movedim(0, -1)
+    solution = _refined(least, (used.mT @ (used @ start[..., None]))[..., 0].movedim(-1, 0)).movedim(0, -1)
     nowhere = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=rows.dtype, device=rows.device)
-    solution = torch.where(fixed[..., None], start - step[..., 0], nowhere)
-    return solution, fixed & (solution[..., 3].abs() > LEAST_SCALE)
-
-
-def _euclidean(homogeneous: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3"]:
-    scale = homogeneous[..., 3:]
-    return homogeneous[..., :3] / torch.where(scale.abs() > LEAST_SCALE, scale, 1.0)
+    return torch.where(least.fixed[..., None], solution, nowhere), least.fixed & (solution[..., 3].abs() > LEAST_SCALE)
 
 
 def project_pinhole(
