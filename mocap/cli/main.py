@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mocap.cli import batch, board, calibrate, doctor, evaluate, export, models, process, synth
+from mocap.cli import batch, board, calibrate, doctor, evaluate, export, models, process, synth, train
 from mocap.cli.console import explained, obey_signals
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("process", short_help="Turn takes into BVH.")(explained(process.comm
 app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
 app.command("export")(explained(export.command))
 app.command("synth", short_help="Make a synthetic session with ground truth.")(explained(synth.command))
+app.command("train", short_help="Train a network.")(explained(train.command))
 app.command("doctor")(explained(doctor.command))
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
