@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mocap.cli import batch, board, calibrate, doctor, evaluate, export, models, process, synth, train
+from mocap.cli import batch, board, calibrate, doctor, evaluate, evaluate_dataset, export, models, process, synth, train
 from mocap.cli.console import explained, obey_signals
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("synth", short_help="Make a synthetic session with ground truth.")(e
 app.command("train", short_help="Train a network.")(explained(train.command))
 app.command("doctor")(explained(doctor.command))
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(evaluate_dataset.app, name="evaluate-dataset")
 app.add_typer(models.app, name="models")
 
 

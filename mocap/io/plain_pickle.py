@@ -28,7 +28,7 @@ def parse_plain_pickle(data: bytes) -> Any:
     """The value of a pickle of plain data. Raises NotPlainDataError for anything else."""
     if len(data) > MAX_BYTES:
         raise NotPlainDataError(f"{len(data)} bytes")
-    machine = _Machine()
+    machine = PlainMachine()
     try:
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name == "STOP":
@@ -41,7 +41,7 @@ def parse_plain_pickle(data: bytes) -> Any:
     raise NotPlainDataError("ends early")
 
 
-class _Machine:
+class PlainMachine:
     """The stack and the memo of the pickle protocols 0 to 4, for plain values."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "MARK": lambda: MARK,
 }
 
-ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+ACTIONS: dict[str, Callable[[PlainMachine, Any], None]] = {
     "LIST": lambda m, _: m.stack.append(m.above_mark()),
     "TUPLE": lambda m, _: m.stack.append(tuple(m.above_mark())),
     "TUPLE1": lambda m, _: m.stack.append(tuple(m.pop(1))),
