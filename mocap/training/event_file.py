@@ -78,7 +78,7 @@ def _checksum(data: bytes) -> bytes:
 
 
 def _event(step: int) -> bytes:
-    return _key(1, FIXED64) + struct.pack("<d", time.time()) + _number(2, step)
+    return _key(1, FIXED64) + struct.pack("<d", time.time()) + (_number(2, step) if step else b"")
 
 
 def _key(field: int, kind: int) -> bytes:
