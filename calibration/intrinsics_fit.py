@@ -94,7 +94,7 @@ class FittedLens:
 def lens_prior(window: Window, focal_px: float, model: LensModel) -> WeakPrior:
     """What is known of any lens, to keep systems solvable that the views leave open.
 
-    The focal length is within a few widths of the picture, the axis meets its middle half. For a `typical` lens the
+    The focal length of a `typical` lens is within a few widths of the picture, its axis meets the middle half, and its
     coefficients displace the picture's corner by shares of its radius that real lenses have (k1 -0.2, p1 0.002, at
     corners of 0.6 to 1.1, are common): where no corner was seen the polynomial then does not run away.
     """
@@ -103,8 +103,9 @@ def lens_prior(window: Window, focal_px: float, model: LensModel) -> WeakPrior:
     powers = POWERS[model.lens][: model.coefficients]
     shares = TYPICAL[model.name] if model.typical else (ANYTHING,) * len(powers)
     spread = [share / corner**power for share, power in zip(shares, powers, strict=True)]
-    focal = 3.0 * window.longer
-    deviation = np.array([focal, focal, window.width / 4, window.height / 4, *spread])
+    wide = 1.0 if model.typical else ANYTHING
+    focal, aside, down = wide * np.array([3.0 * window.longer, window.width / 4, window.height / 4])
+    deviation = np.array([focal, focal, aside, down, *spread])
     return WeakPrior(np.array([focal_px, focal_px, window.x, window.y, *np.zeros(len(powers))]), deviation**-2)
 
 

@@ -267,12 +267,16 @@ OPENCV_DISTORTION = (0.12136925618707872, -1.0854664722560681, 1.178684379666846
 
 
 def found_by_opencv(
-    board: CharucoBoard, pictures: Iterable[np.ndarray], name: str, refinement: int = 0
+    board: CharucoBoard,
+    pictures: Iterable[np.ndarray],
+    name: str,
+    parameters: cv2.aruco.DetectorParameters | None = None,
+    again: bool = False,
 ) -> BoardObservations:
-    """Corners as OpenCV finds them; `refinement` of the markers."""
-    parameters = cv2.aruco.DetectorParameters()
-    parameters.cornerRefinementMethod = refinement
-    detector = cv2.aruco.CharucoDetector(board.opencv(), cv2.aruco.CharucoParameters(), parameters)
+    """Corners as OpenCV finds them; again: markers that were missed are looked for where the others say they are."""
+    how = cv2.aruco.CharucoParameters()
+    how.tryRefineMarkers = again
+    detector = cv2.aruco.CharucoDetector(board.opencv(), how, parameters or cv2.aruco.DetectorParameters())
     frames, ids, corners, size = [], [], [], (0, 0)
     for frame, picture in enumerate(pictures):
         xy, found, *_ = detector.detectBoard(255 - picture if board.inverted else picture)
@@ -296,19 +300,30 @@ def found_by_opencv(
     )
 
 
+def parameters_of_the_sample() -> cv2.aruco.DetectorParameters:
+    """Of detector_params.yml, beside OpenCV's program that made the stored lens; markers refined by their contour."""
+    parameters = cv2.aruco.DetectorParameters()
+    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_CONTOUR
+    parameters.polygonalApproxAccuracyRate = 0.05
+    parameters.minMarkerDistanceRate = 0.05
+    parameters.perspectiveRemovePixelPerCell = 8
+    parameters.maxErroneousBitsInBorderRate = 0.04
+    return parameters
+
+
 def test_opencv_stills_give_the_stored_lens(shared_data):
     folder = shared_data / OPENCV_STILLS
     if not folder.is_dir():
         pytest.skip("the stills of opencv_contrib are not here")
     plain = IntrinsicsConfig(lens="brown_conrady", typical=False, outlier_sigmas=100)
     stills = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.glob("*.jpg"))]
-    it = found_by_opencv(OPENCV_BOARD, stills, "stills", cv2.aruco.CORNER_REFINE_CONTOUR)
+    it = found_by_opencv(OPENCV_BOARD, stills, "stills", parameters_of_the_sample(), again=True)
     result = calibrate_intrinsics(it, plain)["stills"]
     numbers = parameters_of(result.intrinsics)
     stored = np.array([*OPENCV_K, *OPENCV_DISTORTION])
-    # Four stills leave 3 % of the focal length open: a hundredth of a pixel in the corners moves it by 0.5 %. The K of
-    # the file was made with another version's corners.
-    np.testing.assert_allclose(numbers[:4], stored[:4], rtol=5e-3)
+    # Four stills leave 3 % of the focal length open and all of the coefficients: a hundredth of a pixel in the corners
+    # moves it by 0.5 %, k3 by 7 %. The file's own corners, of an older version, are not there.
+    np.testing.assert_allclose(numbers[:4], stored[:4], rtol=3e-3)
     deviations = np.abs(numbers - stored) / np.array(list(result.std.values()))
     assert deviations.max() < 1
     assert result.verdict == "redo"
