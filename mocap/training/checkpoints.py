@@ -41,7 +41,7 @@ def save_weights(path: Path, model: nn.Module, about: Mapping[str, str]) -> None
     """A network's parameters and buffers as safetensors; `about` becomes the file's metadata."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata=dict(about))
+        temporary.write_bytes(safetensors.torch.save(tensors, metadata=dict(about)))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

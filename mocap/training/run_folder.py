@@ -36,6 +36,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 PACKAGES = ("mocap-pipeline", "torch", "numpy", "scipy", "safetensors")
 LARGEST_PATCH = 1 << 20
 """Characters; of a larger difference only its size is kept."""
+MOST_NAMES = 50
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,14 @@ class RunFolder:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """commit, and as `patch` what tracked files differ by; empty where there is no repository or no git."""
+    """commit, as `patch` what tracked files differ by, and untracked files; empty where git knows nothing."""
     if not (folder / ".git").exists():
         return {}
-    commit = _git(folder, "rev-parse", "HEAD")
-    return {"commit": commit.strip(), "patch": _git(folder, "diff", "HEAD")} if commit else {}
+    commit = _git(folder, "rev-parse", "HEAD").strip()
+    if not commit:
+        return {}
+    strangers = _git(folder, "ls-files", "--others", "--exclude-standard").splitlines()
+    return {"commit": commit, "untracked": strangers[:MOST_NAMES], "patch": _git(folder, "diff", "HEAD")}
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -48,9 +48,11 @@ def test_the_code_is_named_by_commit_and_difference(tmp_path):
     git("commit", "-q", "-m", "one")
     clean = git_state(tmp_path)
     assert len(clean["commit"]) == 40
-    assert clean["patch"] == ""
+    assert (clean["patch"], clean["untracked"]) == ("", [])
     (tmp_path / "code.py").write_text("a = 2\n")
+    (tmp_path / "new.py").write_text("")
     assert "+a = 2" in git_state(tmp_path)["patch"]
+    assert git_state(tmp_path)["untracked"] == ["new.py"]
     assert git_state(tmp_path)["commit"] == clean["commit"]
 
 
