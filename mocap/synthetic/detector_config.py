@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from mocap.core.config import Config
 from mocap.core.errors import ConfigError
+from mocap.synthetic.measured_errors import measured
 
 Share = Field(default=0.0, ge=0, le=1)
 NotNegative = Field(default=0.0, ge=0)
@@ -19,7 +22,14 @@ class DetectorErrors(Config):
     dominates, and stays where noise_share does. by_keypoint scales noise_share by how far people who annotate disagree
     (COCO's constants: hips 1.5 times the mean, eyes a third). hidden_self, hidden_other: factors where something hides
     the point. lasting: share of the variance that is remembered for `lasting_s`; the rest is new in every frame and has
-    the tails of Student's t with `tail_dof` (0: Gaussian). bias_share: per keypoint and view, for the whole take.
+    the tails of Student's t with `tail_dof` (0: Gaussian); tails_last: the lasting part has them too, so that what is
+    far off stays so. view_spread: of the logarithm of a factor that the noise of all keypoints of a person in a view
+    shares, as some views are harder than others; it changes over `lasting_s`. bias_share: per keypoint and view, for
+    the whole take.
+
+    measured: name of a network of which bias, spread and confidence are known for every keypoint and direction of view
+    (`measured_errors`). Then they take the place of noise_share, by_keypoint, hidden_self, hidden_other, bias_share,
+    confidence and hidden_doubt.
 
     swap_share: left and right exchanged, the whole person; swap_limb_share: the arms, or the legs. They are shares seen
     from the front; from the side and from behind they are `swap_profile` and `swap_back` times as likely.
@@ -38,6 +48,7 @@ class DetectorErrors(Config):
     persons do not lower it: a network does not know.
     """
 
+    measured: Literal["", "blazepose"] = ""
     noise_px: float = NotNegative
     noise_share: float = NotNegative
     by_keypoint: bool = False
@@ -46,6 +57,8 @@ class DetectorErrors(Config):
     lasting: float = Share
     lasting_s: float = Field(default=0.25, ge=0)
     tail_dof: float = Field(default=0.0, ge=0)
+    tails_last: bool = False
+    view_spread: float = NotNegative
     bias_share: float = NotNegative
     swap_share: float = Share
     swap_limb_share: float = Share
@@ -140,10 +153,15 @@ HARD = BLAZEPOSE_LIKE.model_copy(
 )
 
 PRESETS = {"clean": clean(), "blazepose_like": BLAZEPOSE_LIKE, "hard": HARD}
+MEASURED = {"blazepose_measured": "blazepose"}
+"""Presets that are read from a file of `mocap/synthetic/measured` when they are asked for."""
 
 
 def preset(name: str) -> DetectorErrors:
     """A set of errors by name."""
+    if name in MEASURED:
+        return DetectorErrors.model_validate({**measured(MEASURED[name]).errors, "measured": MEASURED[name]})
     if name not in PRESETS:
-        raise ConfigError(f"no preset {name!r} of detector errors; there are {', '.join(PRESETS)}")
+        names = ", ".join((*PRESETS, *MEASURED))
+        raise ConfigError(f"no preset {name!r} of detector errors; there are {names}")
     return PRESETS[name]

@@ -12,6 +12,7 @@ from mocap.core.truth import Visibility
 from mocap.synthetic.capsules import inside_image
 from mocap.synthetic.detector_config import DetectorErrors
 from mocap.synthetic.detector_places import BACKGROUND, Places, places_of
+from mocap.synthetic.measured_errors import bias_px, by_state, measured_for
 from mocap.synthetic.spells import draw_spells, lasting_noise
 from mocap.synthetic.true_views import TrueViews
 
@@ -87,7 +88,8 @@ def detect(views: TrueViews, errors: DetectorErrors, rng: np.random.Generator) -
     error = _noise(views, errors, record.sigma_px, rng) + record.bias_px
     xy = places.xy + error
     distance = np.linalg.norm(xy - places.believed, axis=-1)
-    confidence = _confidence(errors, code, distance / np.maximum(places.size, 1.0)[..., None], rng)
+    base = _faultless(errors, code, views.keypoint_set.names)
+    confidence = _confidence(errors, base, distance / np.maximum(places.size, 1.0)[..., None], rng)
     reported = np.isfinite(xy).all(-1) & ~_missing(views, errors, code, rng)
     reported &= ~record.lost[..., None]
     return Detected(np.where(reported[..., None], xy, np.nan), np.where(reported, confidence, 0.0), record)
@@ -105,6 +107,9 @@ def _codes_of_places(views: TrueViews, places: Places) -> Integer[np.ndarray, "T
 def _sigma(
     views: TrueViews, errors: DetectorErrors, code: Integer[np.ndarray, "T P C K"], size: Float[np.ndarray, "T P C"]
 ) -> Float[np.ndarray, "T P C K"]:
+    if errors.measured:
+        found = measured_for(errors.measured, views.keypoint_set.names)
+        return np.hypot(errors.noise_px, by_state(found.spread, code) * size[..., None])
     share = errors.noise_share * (spreads(views.keypoint_set.names) if errors.by_keypoint else 1.0)
     sigma = np.hypot(errors.noise_px, share * size[..., None])
     factor = np.ones(len(Visibility))
@@ -130,7 +135,9 @@ def _record(
 ) -> ErrorRecord:
     lead = len(sigma) if views.fps == 0 else 1  # independent frames come from different takes
     bias = np.zeros((1, *sigma.shape[1:], 2))
-    if errors.bias_share:
+    if errors.measured:
+        bias = _measured_bias(views, errors, places, rng)
+    elif errors.bias_share:
         drawn = rng.standard_normal((lead, 1, *sigma.shape[2:], 2))
         bias = errors.bias_share * places.size[..., None, None] * drawn
         bias = bias if bias.shape[0] == len(sigma) else np.broadcast_to(bias, (*sigma.shape, 2))
@@ -139,20 +146,52 @@ def _record(
     return ErrorRecord(places.xy, places.believed, places.person, places.keypoint, sigma, bias, lost, places.phantom)
 
 
+def _measured_bias(
+    views: TrueViews, errors: DetectorErrors, places: Places, rng: np.random.Generator
+) -> Float[np.ndarray, "T P C K 2"]:
+    """Of the keypoint whose place is reported, for a network that was measured."""
+    found = measured_for(errors.measured, views.keypoint_set.names)
+    t, p, c, k = places.keypoint.shape
+    lead = t if views.fps == 0 else 1
+    own = found.person[:, None] * rng.standard_normal((lead, p, 1, k, 3))
+    mean = bias_px(found, views.torso, views.xy, own)
+    drawn = rng.standard_normal((lead, p, c, k, 2))
+    of_view = found.view[:, None] * places.size[..., None, None] * drawn
+    return np.take_along_axis(mean, places.keypoint[..., None], axis=-2) + of_view
+
+
 def _noise(
     views: TrueViews, errors: DetectorErrors, sigma: Float[np.ndarray, "T P C K"], rng: np.random.Generator
 ) -> Float[np.ndarray, "T P C K 2"]:
     if not sigma.any():
         return np.zeros((*sigma.shape, 2))
     shape = (*sigma.shape, 2)
+    if errors.view_spread:
+        harder = lasting_noise(rng, sigma.shape[:3], views.frames(errors.lasting_s))
+        sigma = sigma * np.exp(errors.view_spread * harder)[..., None]
     noise = rng.standard_normal(shape)
     if errors.tail_dof:
         heavier = np.sqrt((errors.tail_dof - 2) / rng.chisquare(errors.tail_dof, sigma.shape))
-        noise *= heavier[..., None]
+        if errors.tails_last:
+            heavier = _held(heavier, views.frames(errors.lasting_s), rng)
+            sigma = sigma * heavier
+        else:
+            noise *= heavier[..., None]
     if errors.lasting:
         noise *= np.sqrt(1 - errors.lasting)
         noise += np.sqrt(errors.lasting) * lasting_noise(rng, shape, views.frames(errors.lasting_s))
     return noise * sigma[..., None]
+
+
+def _held(
+    values: Float[np.ndarray, "T P C K"], mean_frames: float, rng: np.random.Generator
+) -> Float[np.ndarray, "T P C K"]:
+    """Drawn anew every `mean_frames` on average, and kept in between."""
+    if mean_frames <= 1:
+        return values
+    frame = np.arange(len(values)).reshape(-1, 1, 1, 1)
+    fresh = (rng.random(values.shape) < 1 / mean_frames) | (frame == 0)
+    return np.take_along_axis(values, np.maximum.accumulate(np.where(fresh, frame, 0), axis=0), axis=0)
 
 
 def _missing(
@@ -164,19 +203,28 @@ def _missing(
     return draw_spells(rng, code.shape, share[code], views.frames(errors.missing_s)).active
 
 
+def _faultless(
+    errors: DetectorErrors, code: Integer[np.ndarray, "T P C K"], names: tuple[str, ...]
+) -> Float[np.ndarray, "T P C K"]:
+    """Logit of the confidence of a point without error."""
+    if errors.measured:
+        return by_state(measured_for(errors.measured, names).confidence, code)
+    logit = np.full(code.shape, np.log(errors.confidence / (1 - errors.confidence)))
+    return logit - errors.hidden_doubt * (code != Visibility.VISIBLE)
+
+
 def _confidence(
     errors: DetectorErrors,
-    code: Integer[np.ndarray, "T P C K"],
+    faultless: Float[np.ndarray, "T P C K"],
     relative_error: Float[np.ndarray, "T P C K"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "T P C K"]:
     """relative_error: distance from where the network believes the point to be, in sizes of the person."""
-    logit = np.full(code.shape, np.log(errors.confidence / (1 - errors.confidence)))
-    logit -= errors.hidden_doubt * (code != Visibility.VISIBLE)
+    logit = faultless
     if errors.error_doubt:
-        logit -= errors.error_doubt * np.log1p((relative_error / errors.error_reference) ** 2)
+        logit = logit - errors.error_doubt * np.log1p((relative_error / errors.error_reference) ** 2)
     if errors.confidence_spread:
-        logit += errors.confidence_spread * rng.standard_normal(code.shape)
+        logit = logit + errors.confidence_spread * rng.standard_normal(logit.shape)
     return np.clip(1 / (1 + np.exp(-logit)), LEAST_CONFIDENCE, MOST_CONFIDENCE)
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mocap.core.config import Config
+from mocap.synthetic.measured_errors import measured
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 
@@ -34,7 +35,9 @@ class HeatmapConfig(Config):
 
     second_share: of keypoints with a second peak, at the place of the other side or of another person, of a height of
     `second_height` (least, most) of the first. noise: mean of the floor (that of |Gaussian|). box_padding: how much
-    larger the box is than the person; box_jitter: spread of its middle and size, as a share of its side.
+    larger the box is than the person; box_jitter: spread of its middle and size, as a share of its side. height_spread:
+    of the height at one confidence; sigma_spread: of the logarithm of sigma; offset_cells: of a peak about the reported
+    place, per axis.
     """
 
     size: tuple[int, int] = (64, 64)
@@ -45,9 +48,18 @@ class HeatmapConfig(Config):
     noise: float = Field(default=0.01, ge=0)
     box_padding: float = Field(default=1.25, gt=0)
     box_jitter: float = Field(default=0.05, ge=0)
+    height_spread: float = Field(default=0.0, ge=0)
+    sigma_spread: float = Field(default=0.0, ge=0)
+    offset_cells: float = Field(default=0.0, ge=0)
 
 
 CLEAN = HeatmapConfig(second_share=0.0, noise=0.0, box_jitter=0.0)
+LEAST_HEIGHT = 0.01
+
+
+def measured_heatmaps(name: str) -> HeatmapConfig:
+    """How the heatmaps of a network look that was measured, e.g. "blazepose"."""
+    return HeatmapConfig.model_validate(measured(name).heatmaps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +180,7 @@ def make_heatmaps(
     shape, (width, tall) = sighted.confidence.shape, config.size
     first = heatmap_from_image(sighted.xy, sighted.box, config.size)
     sigma, height = (none + (full - none) * sighted.confidence for full, none in (config.sigma_cells, config.height))
+    first, sigma, height = _varied(first, sigma, height, config, rng)
     places, sigmas, heights = first[..., None, :], sigma[..., None], height[..., None]
     if sighted.rivals is not None and config.second_share:
         second = heatmap_from_image(sighted.rivals, sighted.box, config.size)
@@ -178,6 +191,23 @@ def make_heatmaps(
     at, wide, high = (torch.from_numpy(np.asarray(a, dtype=np.float32)) for a in (places, sigmas, heights))
     maps = None if out is None else out[: sighted.confidence.size * tall * width].view(-1, tall, width)
     return draw_peaks(at, wide, high, config.size, floor=_noise(shape, config, rng), out=maps)
+
+
+def _varied(
+    place: Float[np.ndarray, "*b K 2"],
+    sigma: Float[np.ndarray, "*b K"],
+    height: Float[np.ndarray, "*b K"],
+    config: HeatmapConfig,
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "*b K 2"], Float[np.ndarray, "*b K"], Float[np.ndarray, "*b K"]]:
+    """Peaks as unlike each other as configured."""
+    if config.offset_cells:
+        place = place + config.offset_cells * rng.standard_normal(place.shape)
+    if config.sigma_spread:
+        sigma = sigma * np.exp(config.sigma_spread * rng.standard_normal(sigma.shape))
+    if config.height_spread:
+        height = np.clip(height + config.height_spread * rng.standard_normal(height.shape), LEAST_HEIGHT, 1.0)
+    return place, sigma, height
 
 
 def _noise(shape: tuple[int, ...], config: HeatmapConfig, rng: np.random.Generator) -> Floor | None:

@@ -20,6 +20,7 @@ from mocap.synthetic.clocks import CameraMove, FrameClock, camera_poses, moved_c
 from mocap.synthetic.detector_config import DetectorErrors
 from mocap.synthetic.detector_errors import as_detections, detect
 from mocap.synthetic.posing import joint_transforms
+from mocap.synthetic.torso_frames import torso_views
 from mocap.synthetic.true_views import TrueViews, facing_cosine
 
 
@@ -89,6 +90,11 @@ def true_view(
     points = np.stack([actor.keypoints_at(view.time_s) for actor in actors], axis=1)[:, :, columns]
     poses = view.cam_from_world
     centers = -np.einsum("fba,fb->fa", poses[:, :3, :3], poses[:, :3, 3])[:, None]
+
+    def project(ends: Float[np.ndarray, "F P n 3"]) -> Float[np.ndarray, "F P 1 n 2"]:
+        in_camera = np.einsum("fab,fpnb->fpna", poses[:, :3, :3], ends) + poses[:, None, None, :3, 3]
+        return camera.intrinsics.project(in_camera)[:, :, None]
+
     return TrueViews(
         keypoint_set,
         view.xy[:, :, None, columns],
@@ -96,6 +102,7 @@ def true_view(
         np.array(camera.intrinsics.image_size)[None, None],
         facing_cosine(points, centers, keypoint_set),
         fps,
+        torso=torso_views(points, centers, keypoint_set, project),
     )
 
 

@@ -30,6 +30,7 @@ from mocap.synthetic.detector_errors import ErrorRecord, detect
 from mocap.synthetic.heatmaps import HeatmapConfig, Sighted, make_heatmaps, person_boxes, rivals_of
 from mocap.synthetic.pose_bank import PoseBank, PoseConfig, bank_of_motions, some_motions
 from mocap.synthetic.random_rigs import RandomRigConfig, random_rigs
+from mocap.synthetic.torso_frames import torso_views
 from mocap.synthetic.true_views import TrueViews, facing_cosine
 
 AIRBORNE_M = 0.5
@@ -174,7 +175,13 @@ class Samples:
         facing = facing_cosine(points[:, None], centers, self.keypoint_set)
         seen = codes(inside, own, other)[:, None]
         bystanders = exact[:, 1:] if len(people) > 1 else None
-        return TrueViews(self.keypoint_set, exact[:, :1], seen, cameras.image_size, facing, 0.0, bystanders)
+        torso = None
+        if self.config.errors.measured:
+            subject = points[:, None]
+            torso = torso_views(
+                subject, centers, self.keypoint_set, lambda ends: np.moveaxis(cameras.project(ends), 2, 1)
+            )
+        return TrueViews(self.keypoint_set, exact[:, :1], seen, cameras.image_size, facing, 0.0, bystanders, torso)
 
     def _with_heatmaps(
         self, block: SampleBlock, views: TrueViews, rng: np.random.Generator, memory: Float[Tensor, "n"] | None

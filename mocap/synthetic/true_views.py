@@ -12,6 +12,7 @@ from mocap.core.errors import InputError
 from mocap.core.keypoints import KeypointSet
 from mocap.core.truth import Visibility
 from mocap.synthetic.capsules import codes, inside_image
+from mocap.synthetic.torso_frames import TorsoViews, torso_views
 
 LARGEST_PERSON = 2.0
 """In long sides of the picture: whoever stands at the lens is seen in part, and errors do not grow for ever."""
@@ -24,6 +25,7 @@ class TrueViews:
     image_size: (T or 1, C, 2) px. facing: (T, P, C) cosine of the angle between where the chest faces and the way to
     the camera: 1 seen from the front, -1 from behind, NaN unknown. fps: 0 for frames that are independent of each
     other. bystanders: (T, Q, C, K, 2) exact px of people who are not reported, but can be mistaken for those who are.
+    torso: how people stand to the cameras, for errors that depend on it; None leaves those out.
     """
 
     keypoint_set: KeypointSet
@@ -33,6 +35,7 @@ class TrueViews:
     facing: Float[np.ndarray, "T P C"]
     fps: float
     bystanders: Float[np.ndarray, "T Q C K 2"] | None = None
+    torso: TorsoViews | None = None
 
     @property
     def present(self) -> Bool[np.ndarray, "T P C K"]:
@@ -79,8 +82,10 @@ def views_of(
         visibility = codes(inside, np.zeros_like(inside), np.zeros_like(inside))
     elif visibility.shape != xy.shape[:-1]:
         raise InputError(f"visibility has shape {visibility.shape}, expected {xy.shape[:-1]}")
-    facing = facing_cosine(points, np.broadcast_to(rig.centers, (len(points), *rig.centers.shape)), keypoint_set)
-    return TrueViews(keypoint_set, xy, visibility, size, facing, fps)
+    centers = np.broadcast_to(rig.centers, (len(points), *rig.centers.shape))
+    facing = facing_cosine(points, centers, keypoint_set)
+    torso = torso_views(points, centers, keypoint_set, lambda ends: np.moveaxis(rig.project(ends), 0, 2))
+    return TrueViews(keypoint_set, xy, visibility, size, facing, fps, torso=torso)
 
 
 def facing_cosine(
