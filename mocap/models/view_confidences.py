@@ -32,6 +32,10 @@ N_NUMBERS = 19
 """That a report has besides the shape of its heatmap."""
 LEAST_CONFIDENCE = 1e-3
 RESIDUAL_UNIT_M = 0.02
+FARTHEST_M = 2.0
+"""From the middle of the trunk; farther points are no part of it."""
+SURENESS = 6
+"""Numbers of a keypoint that the correction of the body is told besides its place."""
 HIDDEN = -1e4
 """Score of what is not reported."""
 FARTHEST_LOG = 8.0
@@ -43,22 +47,26 @@ class ViewConfidenceConfig(Config):
     triangulated; later rounds see how far the reports are from the points of the one before.
 
     offset_m: reports may be moved by so much at most (0: only weighed), to where the body's other points and the
-    network's known faults suggest.
+    network's known faults suggest. body_width: channels of what in the end moves the points of a body together, by at
+    most body_m (0: nothing does).
     """
 
     keypoints: str = "blazepose33"
     width: int = Field(default=48, ge=8)
     heads: int = Field(default=4, ge=1)
-    blocks: int = Field(default=2, ge=1)
+    blocks: int = Field(default=1, ge=1)
     rounds: int = Field(default=2, ge=1)
     offset_m: float = Field(default=0.1, ge=0)
+    body_width: int = Field(default=384, ge=1)
+    body_m: float = Field(default=0.1, ge=0)
 
 
 @dataclass(frozen=True, eq=False)
 class WeightedPoints:
     """xyz (m): NaN where fewer than two views fix a point. confidence: the chance that it is within 5 cm, 0 where NaN.
 
-    weights: of the views, the largest of a point 1; 0 where not reported. rounds: the points of the earlier rounds.
+    weights: of the views, the largest of a point 1; 0 where not reported. rounds: the points of the earlier rounds
+    and, where the body is corrected in the end, those before that.
     """
 
     xyz: Float[Tensor, "N K 3"]
@@ -68,7 +76,7 @@ class WeightedPoints:
 
 
 class ViewConfidenceNet(nn.Module):
-    """Reports of several views to points."""
+    """Reports of several views to points: weighed, triangulated, and moved a little with the rest of the body."""
 
     def __init__(self, config: ViewConfidenceConfig) -> None:
         super().__init__()
@@ -83,6 +91,7 @@ class ViewConfidenceNet(nn.Module):
         self.blocks = nn.ModuleList(_Block(width, config.heads, len(self.keypoint)) for _ in range(config.blocks))
         self.report = nn.Sequential(nn.LayerNorm(width), _silent(width, 3))
         self.certainty = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.body = BodyCorrection(config) if config.body_m else None
 
     def forward(self, views: KeypointViews) -> WeightedPoints:
         start = agreement_of_rays(views)
@@ -99,6 +108,8 @@ class ViewConfidenceNet(nn.Module):
             xyz = triangulate_algebraic(views.pose, moved, weights)
             found.append(xyz + origin[:, None])
         pooled = (tokens * views.seen[..., None]).sum(1) / views.seen.sum(1).clamp(min=1)[..., None]
+        if self.body is not None:
+            found.append(found[-1] + self.body(xyz.detach(), pooled))
         certain = self.certainty(pooled)[..., 0].sigmoid().clamp(min=LEAST_CONFIDENCE)
         certain = torch.where(xyz.isnan().any(-1), 0.0, certain)
         return WeightedPoints(found[-1], certain, weights.swapaxes(1, 2), tuple(found[:-1]))
@@ -119,6 +130,41 @@ class ViewConfidenceNet(nn.Module):
             return views.xy, weights
         offset = self.config.offset_m * torch.tanh(said[..., 1:])
         return views.xy + offset / depth.nan_to_num(nan=3.0).clamp(min=0.3)[..., None], weights
+
+
+class BodyCorrection(nn.Module):
+    """Moves the points of a body together: a head is rigid, bones have lengths, and noise knows neither.
+
+    Works in the frame of the trunk on places, on the vectors along the edges of the keypoint set, and on a few numbers
+    that tell how sure each point is.
+    """
+
+    def __init__(self, config: ViewConfidenceConfig) -> None:
+        super().__init__()
+        keypoint_set = load_keypoint_set(config.keypoints)
+        self.keypoints, self.most_m = config.keypoints, config.body_m
+        self.edges = keypoint_set.edge_indices.T.tolist()
+        inputs = len(keypoint_set) * (3 + 1 + SURENESS) + 3 * len(keypoint_set.edges)
+        self.sureness = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, SURENESS))
+        self.layers = nn.Sequential(
+            nn.Linear(inputs, config.body_width),
+            nn.ReLU(),
+            nn.Linear(config.body_width, config.body_width),
+            nn.ReLU(),
+            _silent(config.body_width, 3 * len(keypoint_set)),
+        )
+
+    def forward(self, xyz: Float[Tensor, "N K 3"], tokens: Float[Tensor, "N K F"]) -> Float[Tensor, "N K 3"]:
+        """What to add, m, world axes; something for points that are missing, too."""
+        frame = body_frame(xyz, self.keypoints)
+        known = xyz.isfinite().all(-1)
+        place = ((xyz - frame.origin[:, None]) @ frame.axes.mT).nan_to_num(nan=0.0).clamp(-FARTHEST_M, FARTHEST_M)
+        a, b = self.edges
+        bones = torch.where((known[:, a] & known[:, b])[..., None], place[:, b] - place[:, a], 0.0)
+        given = (2 * place, known[..., None], 5 * bones, self.sureness(tokens))
+        numbers = torch.cat([part.flatten(1).float() for part in given], dim=-1)
+        moved = self.most_m * torch.tanh(self.layers(numbers)).unflatten(-1, (-1, 3))
+        return moved.to(xyz.dtype) @ frame.axes
 
 
 def _silent(inputs: int, outputs: int) -> nn.Linear:

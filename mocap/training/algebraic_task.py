@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mocap.core.config import Config
-from mocap.geometry.projection import CameraTensors, normalise
+from mocap.geometry.projection import normalise
 from mocap.models.heatmap_statistics import peak_shapes, peak_statistics
 from mocap.models.keypoint_views import KeypointViews
 from mocap.models.view_confidences import (
@@ -29,10 +29,10 @@ from mocap.models.view_confidences import (
     WeightedPoints,
     without_heatmaps,
 )
-from mocap.synthetic.camera_batch import CameraBatch
 from mocap.synthetic.detector_config import preset
 from mocap.synthetic.heatmaps import HeatmapConfig
 from mocap.synthetic.samples import SampleBlock, SampleConfig, Samples
+from mocap.training.drawn_views import flat_cameras
 from mocap.training.losses import soft_mse_loss
 
 WITHIN_M = 0.05
@@ -149,41 +149,17 @@ def _like(samples: Samples, update: dict[str, Any]) -> Samples:
 
 def batch_of(block: SampleBlock) -> AlgebraicBatch:
     """A block of samples as the network takes it, in float64."""
-    cameras = _every_camera(block.cameras)
     count = block.xy.shape[1]
     px = torch.from_numpy(block.xy).flatten(0, 1).swapaxes(0, 1)
-    xy = normalise(cameras, px).swapaxes(0, 1).unflatten(0, (-1, count))
+    xy = normalise(flat_cameras(block.cameras), px).swapaxes(0, 1).unflatten(0, (-1, count))
     confidence = torch.where(xy.isnan().any(-1), 0.0, torch.from_numpy(block.confidence))
-    pose = torch.cat([cameras.R, cameras.t[..., None]], dim=-1).unflatten(0, (-1, count))
-    focal = (cameras.K[:, 0, 0] * cameras.K[:, 1, 1]).sqrt().unflatten(0, (-1, count))
+    pose = torch.from_numpy(np.concatenate([block.cameras.R, block.cameras.t[..., None]], axis=-1))
+    focal = torch.from_numpy(block.cameras.focal).prod(-1).sqrt()
     shapes = None
     if block.heatmaps is not None:
         height, width = block.heatmaps.shape[-2:]
         shapes = peak_shapes(peak_statistics(block.heatmaps), (width, height)).double()
     return AlgebraicBatch(KeypointViews(xy, pose, focal, confidence, shapes), torch.from_numpy(block.xyz))
-
-
-def _every_camera(cameras: CameraBatch) -> CameraTensors:
-    """All cameras of all rigs as those of one."""
-    flat = [torch.from_numpy(np.ascontiguousarray(a)).flatten(0, 1) for a in (cameras.R, cameras.t, cameras.distortion)]
-    fisheye, fold, size = (
-        torch.from_numpy(np.ascontiguousarray(a)).flatten(0, 1)
-        for a in (cameras.fisheye, cameras.fold, cameras.image_size)
-    )
-    K = torch.eye(3, dtype=torch.float64).repeat(len(fisheye), 1, 1)
-    K[:, [0, 1], [0, 1]] = torch.from_numpy(cameras.focal).flatten(0, 1)
-    K[:, :2, 2] = torch.from_numpy(cameras.principal).flatten(0, 1)
-    return CameraTensors(
-        R=flat[0],
-        t=flat[1],
-        K=K,
-        distortion=functional.pad(flat[2], (0, 3)),
-        fisheye=fisheye,
-        image_size=size.double(),
-        fold=fold,
-        has_brown=bool((~fisheye).any()),
-        has_fisheye=bool(fisheye.any()),
-    )
 
 
 def _distance(xyz: Float[Tensor, "N K 3"], truth: Float[Tensor, "N K 3"]) -> Float[Tensor, "n"]:

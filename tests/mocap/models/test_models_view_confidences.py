@@ -19,7 +19,8 @@ def trained_like(seed: int = 0, **config: float) -> ViewConfidenceNet:
     """A network whose heads say something, unlike those of an untrained one."""
     torch.manual_seed(seed)
     net = ViewConfidenceNet(ViewConfidenceConfig.model_validate({"width": 16, "blocks": 1, **config}))
-    for layer in (net.report[-1], net.memory):
+    silent = [net.report[-1], net.memory, *([] if net.body is None else [net.body.layers[-1]])]
+    for layer in silent:
         assert isinstance(layer, torch.nn.Linear)
         torch.nn.init.normal_(layer.weight, std=0.05)
     return net.eval()
@@ -33,7 +34,7 @@ def exact(**options: int) -> tuple[KeypointViews, torch.Tensor]:
 @pytest.mark.parametrize("cameras", [2, 3, 5])
 def test_exact_reports_give_exact_points_whatever_the_weights(cameras: int) -> None:
     views, truth = exact(cameras=cameras)
-    found = trained_like(offset_m=0.0)(views)
+    found = trained_like(offset_m=0.0, body_m=0.0)(views)
     there = found.xyz.isfinite().all(-1)
     assert there.float().mean() > 0.9
     assert (found.xyz - truth)[there].abs().max() < EXACT_M
@@ -79,7 +80,7 @@ def test_views_and_people_are_not_mixed_up_with_what_is_missing() -> None:
     blind = replace(views, xy=views.xy.clone(), confidence=views.confidence.clone())
     blind.xy[:, 1, :10], blind.confidence[:, 1, :10] = torch.nan, 0.0
     blind.xy[:, 1:, 5], blind.confidence[:, 1:, 5] = torch.nan, 0.0
-    found = trained_like(offset_m=0.0)(blind)
+    found = trained_like(offset_m=0.0, body_m=0.0)(blind)
     assert found.xyz[:, 5].isnan().all()
     assert (found.confidence[:, 5] == 0).all()
     assert (found.weights[:, :10, 1] == 0).all()
@@ -106,6 +107,18 @@ def test_an_untrained_network_is_a_robust_method_already() -> None:
     assert (found.xyz - truth)[there].norm(dim=-1).median() < 0.002
     start = agreement_of_rays(wrong)
     assert (start.support[:, 2].nanmedian() < start.support[:, 0].nanmedian()).item()
+
+
+def test_the_body_is_moved_by_no_more_than_it_may_be() -> None:
+    views, _ = exact(cameras=4)
+    net = trained_like(offset_m=0.0, body_m=0.03)
+    found = net(views)
+    moved = (found.xyz - found.rounds[-1]).abs()
+    there = moved.isfinite()
+    assert there.float().mean() > 0.9
+    assert 1e-4 < moved[there].mean() < 0.03
+    assert (found.xyz - found.rounds[-1])[there.all(-1)].norm(dim=-1).max() <= 0.03 * 3**0.5
+    assert len(found.rounds) == 2
 
 
 def test_gradients_are_finite_where_people_are_half_seen() -> None:
