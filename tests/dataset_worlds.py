@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from mocap.core.keypoints import load_keypoint_set
 from mocap.models.pose_resnet import PoseResNetConfig
 from mocap.models.triangulation_nets import AlgebraicNet, AlgebraicNetConfig, VolumetricNet, VolumetricNetConfig
 from mocap.models.v2v import V2VConfig
@@ -175,3 +176,40 @@ def write_checkpoints(folder: Path, joints: int = 17, seed: int = 5) -> tuple[Pa
     for network, path in zip((algebraic, volumetric), paths, strict=True):
         torch.save({f"module.{key}": tensor for key, tensor in network.state_dict().items()}, path)
     return paths
+
+
+def write_coco(root: Path, split: str = "val2017", seed: int = 2) -> dict:
+    """Two pictures; five annotations, of which two are worth learning from. Returns the annotation file."""
+    rng = np.random.default_rng(seed)
+    names = load_keypoint_set("coco17").names
+    images, annotations = [], []
+    for number, size in enumerate([(200, 150), (140, 220)]):
+        image = {"id": 40 + number, "file_name": f"{40 + number:012d}.jpg", "width": size[0], "height": size[1]}
+        xy = rng.integers([12, 12], [size[0] - 12, size[1] - 12], (17, 2))
+        flags = np.where(np.arange(17) % 5 == 4, [0, 1][number], 2)
+        photograph(root / split / image["file_name"], size, xy[flags == 2], rng)
+        images.append(image)
+        annotations.append(coco_annotation(image["id"], xy, flags))
+    spare = np.tile([[20, 20]], (17, 1)) + rng.integers(0, 9, (17, 2))
+    annotations.append({**coco_annotation(40, spare, np.full(17, 2)), "iscrowd": 1})
+    annotations.append(coco_annotation(41, spare, np.full(17, 2)))
+    annotations.append(coco_annotation(41, spare * 4, np.where(np.arange(17) < 2, 2, 0)))
+    category = {"id": 1, "name": "person", "keypoints": list(names), "skeleton": [[16, 14]]}
+    content = {"info": {}, "images": images, "annotations": annotations, "categories": [category]}
+    (root / "annotations").mkdir(parents=True, exist_ok=True)
+    (root / "annotations" / f"person_keypoints_{split}.json").write_text(json.dumps(content))
+    return content
+
+
+def coco_annotation(image: int, xy: np.ndarray, flags: np.ndarray) -> dict:
+    """Box as edges, keypoints as pixels; 0 0 0 where not labelled."""
+    low, high = xy.min(0), xy.max(0) + 1
+    triples = np.where(flags[:, None] > 0, np.column_stack([xy, flags]), 0)
+    return {
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": 0,
+        "num_keypoints": int((flags > 0).sum()),
+        "keypoints": triples.ravel().tolist(),
+        "bbox": [float(v) for v in (*low, *(high - low))],
+    }

@@ -92,13 +92,9 @@ class PanopticSequence:
         """
         pictures, projections, seen = [], [], []
         for camera in self.rig:
-            px = _pinhole(camera, person.xyz)
-            width, height = camera.intrinsics.image_size
-            labelled = np.isfinite(person.xyz).all(-1)
-            inside = ((px > -0.5) & (px < [width - 0.5, height - 0.5])).all(-1)
-            if not labelled.any() or inside.sum() < LEAST_INSIDE * labelled.sum():
+            if not self.shows(camera, person):
                 continue
-            box = square_box(px, BOX_PADDING)
+            box = square_box(_pinhole(camera, person.xyz), BOX_PADDING)
             pictures.append(crop_picture(self.picture(camera, person.frame), box, size))
             projections.append(crop_projection(camera.projection, box, size))
             seen.append(camera.name)
@@ -108,6 +104,14 @@ class PanopticSequence:
             projections=np.stack(projections) if seen else np.zeros((0, 3, 4)),
             xyz=np.stack([person.xyz[JOINTS.index(n)] if n in JOINTS else np.full(3, np.nan) for n in names]),
         )
+
+    def shows(self, camera: Camera, person: PanopticPerson) -> bool:
+        """Whether `LEAST_INSIDE` of the labelled joints lie in a camera's picture."""
+        px = _pinhole(camera, person.xyz)
+        width, height = camera.intrinsics.image_size
+        labelled = np.isfinite(person.xyz).all(-1)
+        inside = ((px > -0.5) & (px < [width - 0.5, height - 0.5])).all(-1)
+        return bool(labelled.any() and inside.sum() >= LEAST_INSIDE * labelled.sum())
 
     def picture(self, camera: Camera, frame: int) -> Picture:
         """A whole picture, undistorted: of hdImgs, else of hdVideos."""
