@@ -1,7 +1,8 @@
-"""`mocap models`: which networks there are, and getting them."""
+"""`mocap models`: which networks there are, getting them, and files for other runtimes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,9 +10,10 @@ import typer
 from mocap.cli.console import explained, print_json, stderr, stdout
 
 if TYPE_CHECKING:
+    from mocap.models.convert import Converted
     from mocap.models.weights import WeightSource
 
-app = typer.Typer(help="Networks: list them, fetch them.", no_args_is_help=True)
+app = typer.Typer(help="Networks: list them, fetch them, convert them.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -65,6 +67,53 @@ def fetch_model(
         stdout.print(f"{name} is here:")
         for file in document["files"]:
             stdout.print(f"  {file}", soft_wrap=True)
+
+
+@app.command("convert")
+@explained
+def convert_model(
+    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint (.pth) or a .safetensors file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder for the new files.")] = Path(),
+    to: Annotated[
+        list[str] | None, typer.Option("--to", help="safetensors, onnx or openvino; all three if not given.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="shapes=fixed|batch|free, size=[384,384], views=4, half=true, aggregation=softmax."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write a network for other runtimes, and compare every file with torch.
+
+    safetensors hold the whole network. ONNX and OpenVINO files hold its parts: what every picture passes, and what the
+    volume passes. A file whose numbers differ from torch's is not kept.
+
+    [bold]Example[/]
+
+      mocap models convert weights.pth --to openvino --set shapes=free -o converted
+    """
+    from mocap.core.config import load_config
+    from mocap.models.convert import ConvertConfig, convert
+
+    config = load_config(ConvertConfig, None, settings or ())
+    made = convert(checkpoint, output, to or ["safetensors", "onnx", "openvino"], config)
+    if as_json:
+        print_json([_conversion(converted) for converted in made])
+        return
+    for converted in made:
+        stdout.print(str(converted.path), soft_wrap=True)
+        for name, difference in converted.differences.items():
+            stdout.print(f"  {name}: {difference:.3g} from torch at most, of values up to {converted.scales[name]:.3g}")
+
+
+def _conversion(converted: Converted) -> dict[str, Any]:
+    return {
+        "target": converted.target,
+        "part": converted.part,
+        "path": str(converted.path),
+        "differences": dict(converted.differences),
+        "scales": dict(converted.scales),
+    }
 
 
 def _fetch_with_bar(source: WeightSource, again: bool) -> None:

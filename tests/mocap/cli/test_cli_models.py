@@ -39,6 +39,30 @@ def test_an_unknown_name_is_the_users_to_correct():
     assert "no networks are called 'openpose'. There are blazepose." in done.stderr
 
 
-@pytest.mark.parametrize("command", ["list", "fetch"])
+@pytest.mark.parametrize("command", ["list", "fetch", "convert"])
 def test_help_shows_an_example(command):
     assert f"mocap models {command}" in run(command, "--help").stdout
+
+
+def test_convert_prints_every_file_and_its_difference(tmp_path):
+    import torch
+
+    from mocap.models.convert_sources import write_safetensors
+    from mocap.models.v2v import V2V, V2VConfig
+
+    torch.manual_seed(1)
+    network = V2V(V2VConfig(channels_in=2, joints=2, width=4, depth=1, front_kernel=3)).eval()
+    write_safetensors(network, tmp_path / "small.safetensors")
+    arguments = ("convert", str(tmp_path / "small.safetensors"), "-o", str(tmp_path / "out"))
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    for name in ("small.safetensors", "small.volume.onnx", "small.volume.xml"):
+        assert str(tmp_path / "out" / name) in done.stdout
+        assert (tmp_path / "out" / name).is_file()
+    assert done.stdout.count("from torch at most") == 3
+    (document,) = json.loads(run(*arguments, "--to", "onnx", "--set", "shapes=fixed", "--json").stdout)
+    assert document["target"] == "onnx"
+    assert document["differences"]["scores"] < 1e-5
+    refused = run(*arguments, "--set", "shape=free")
+    assert refused.exit_code == 2
+    assert "unknown key 'shape'" in refused.stderr
