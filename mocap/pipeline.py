@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,20 @@ from typing import Any
 from calibration.camera import Rig
 from calibration.formats import read_calibration
 from mocap.core.config import Config, Report
-from mocap.core.errors import InputError
-from mocap.core.keypoints import Detections2D
+from mocap.core.errors import FileFormatError, InputError
+from mocap.core.heatmaps import HeatmapSource
+from mocap.core.keypoints import Detections2D, Keypoints2D, Keypoints3D
 from mocap.core.motion import Motion
 from mocap.core.session import Take
 from mocap.core.skeleton import load_skeleton
 from mocap.exported_files import exported_files
 from mocap.io import artefacts
 from mocap.io.artefacts import remove_leftovers
+from mocap.io.subject_heatmaps import SubjectHeatmaps
 from mocap.io.take_videos import probe_take
 from mocap.io.video import VideoInfo
 from mocap.io.video_fit import VideoFitConfig, VideoFitReport, fit_rig_to_videos, rig_of_cameras
+from mocap.models.learned_triangulation import weights_key
 from mocap.provenance import combine, config_key, files_key, rig_key, source_key
 from mocap.segmented_detection import SegmentStore, detect_in_segments, forget_parts
 from mocap.stage_cache import CachedStage, Codec, Observer, SilentObserver
@@ -35,7 +39,7 @@ from mocap.stages.detect import DetectConfig
 from mocap.stages.export import ExportConfig, export
 from mocap.stages.smooth import SmoothConfig, smooth
 from mocap.stages.solve import SolveConfig, solve
-from mocap.stages.triangulate import TriangulateConfig, triangulate
+from mocap.stages.triangulate import Evidence, TriangulateConfig, triangulate
 from mocap.take_report import key_figures, told_by, write_take_report
 
 STAGES = ("detect", "associate", "triangulate", "smooth", "solve", "export")
@@ -153,6 +157,7 @@ def process_take(
         forget_parts(job.folders.derived)
         for stage in stages:
             stage.report_path.unlink(missing_ok=True)
+    run.look_again_for_heatmaps(stages)
     names = _get(stages, job.take)
     forget_parts(job.folders.derived)
     reports = {stage.name: stage.report() for stage in stages}
@@ -177,8 +182,35 @@ def process_take(
     return result
 
 
+@dataclass(frozen=True, eq=False)
+class AssociatedTake:
+    """A take before triangulation: what its cameras saw of the subject, and the rig in the pixels of its videos."""
+
+    points: Keypoints2D
+    rig: Rig
+    heatmaps: HeatmapSource | None
+
+
+@contextmanager
+def associated_take(
+    job: TakeJob, config: PipelineConfig, *, threads: int = 0, observer: Observer | None = None
+) -> Iterator[AssociatedTake]:
+    """Run what has to be run up to the association; heatmaps can be read inside the block, where the configured method
+    wants them and the detector has them."""
+    run = _Run(job, prepare(job, config), config, threads, observer or SilentObserver())
+    stages = run.stages()[:2]
+    if run.wants_heatmaps and not run.has_heatmaps(stages[0]):
+        stages[0].report_path.unlink(missing_ok=True)
+    _get(stages, job.take)
+    forget_parts(job.folders.derived)
+    points = stages[1].get()
+    with run.heatmaps(points, stages[0]) as heatmaps:
+        yield AssociatedTake(points, run.prepared.rig, heatmaps)
+
+
 def _get(stages: Sequence[CachedStage[Any]], take: Take) -> list[str]:
-    """What the last stage made, with the reports of all. Stages know no files: their complaints get the take's name."""
+    """What the last of these stages made, with the reports of all. Stages know no files: their complaints get the
+    take's name."""
     try:
         for stage in stages:
             if not stage.is_reported():
@@ -210,7 +242,11 @@ class _Run:
             "associate", KEYPOINTS_2D, lambda found: associate(found, rig, config.associate, fps=fps), detected, space
         )
         triangulated = self._stage(
-            "triangulate", KEYPOINTS_3D, lambda points: triangulate(points, rig, config.triangulate), associated
+            "triangulate",
+            KEYPOINTS_3D,
+            lambda points: self._triangulate(points, detected),
+            associated,
+            self._learned_key(),
         )
         smoothed = self._stage("smooth", KEYPOINTS_3D, lambda points: smooth(points, config.smooth), triangulated)
         solved = self._stage("solve", MOTIONS, lambda points: solve(points, load_skeleton(), config.solve), smoothed)
@@ -227,6 +263,8 @@ class _Run:
         inputs: str = "",
     ) -> CachedStage[Any]:
         values = config_key(getattr(self.config, name))
+        if name == "detect":  # the same people are found, whether heatmaps are kept or not
+            values = config_key(self.config.detect.model_copy(update={"keep_heatmaps": False}))
         above = parent.key if parent is not None else ""
         key = combine(name, above, inputs, values, source_key(f"mocap.stages.{name}"))
         path = self.job.folders.derived / (f"{name}.h5" if name != "export" else "export.manifest")
@@ -240,10 +278,53 @@ class _Run:
         content = files_key(files, self.job.folders.derived / "inputs.json")
         return combine(content, json.dumps(dict(take.rotations), sort_keys=True), *take.cameras)
 
+    @property
+    def wants_heatmaps(self) -> bool:
+        """Whether heatmaps are to be kept, where the detector can give them: asked for, or needed by the method."""
+        looked_at = bool(self.job.take.videos) and self.config.detect.detector != "imported"
+        return looked_at and (self.config.detect.keep_heatmaps or self.config.triangulate.reads_heatmaps)
+
+    def has_heatmaps(self, detected: CachedStage[Any]) -> bool:
+        """Whether those that belong to the detections on disk are all there."""
+        files = list((self.job.folders.derived / "heatmaps").glob("[0-9]*.h5"))
+        kept = detected.is_reported() and detected.report().get("heatmaps", False)
+        return kept and bool(files) and all(artefacts.read_key(file) == detected.key for file in files)
+
+    def look_again_for_heatmaps(self, stages: Sequence[CachedStage[Any]]) -> None:
+        """Have the videos looked at again where a stage that has to run needs heatmaps that were not kept."""
+        detected, _, triangulated = stages[:3]
+        needed = self.config.detect.keep_heatmaps or not triangulated.is_reported()
+        if self.wants_heatmaps and needed and not self.has_heatmaps(detected):
+            detected.report_path.unlink(missing_ok=True)
+
+    @contextmanager
+    def heatmaps(self, points: Keypoints2D, detected: CachedStage[Any]) -> Iterator[HeatmapSource | None]:
+        """Those of the people in `points`; None where the method reads none, or none were kept."""
+        if not (self.wants_heatmaps and self.config.triangulate.reads_heatmaps and self.has_heatmaps(detected)):
+            yield None
+            return
+        try:
+            source = SubjectHeatmaps(self.job.folders.derived / "heatmaps", points, detected.get())
+        except FileFormatError:  # a network without any
+            yield None
+            return
+        with source:
+            yield source
+
+    def _learned_key(self) -> str:
+        """What a learned method's points depend on besides the code: its weights."""
+        config = self.config.triangulate
+        return weights_key(config.method, config.learned)
+
+    def _triangulate(self, points: Keypoints2D, detected: CachedStage[Any]) -> tuple[Keypoints3D, Report]:
+        with self.heatmaps(points, detected) as heatmaps:
+            told = Evidence(heatmaps, progress=lambda done, total: self.observer.progressed("triangulate", done, total))
+            return triangulate(points, self.prepared.rig, self.config.triangulate, told)
+
     def _detect(self, key: str) -> tuple[Detections2D, Report]:
         return detect_in_segments(
             self.job.take,
-            self.config.detect,
+            self.config.detect.model_copy(update={"keep_heatmaps": self.wants_heatmaps}),
             store=SegmentStore(self.job.folders.derived, key),
             infos=self.prepared.infos,
             threads=self.threads,

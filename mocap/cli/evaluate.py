@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +10,12 @@ import typer
 from rich.markup import escape
 
 from mocap.cli.console import explained, print_json, print_path, stdout, tell
-from mocap.cli.progress import start_plain_log
+from mocap.cli.progress import observer_for_this_output, start_plain_log
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mocap.evaluation.compare import Comparison, MethodEvidence
     from mocap.evaluation.take import TakeOptions
 
 app = typer.Typer(help="Compare results with the truth.", no_args_is_help=True, rich_markup_mode="rich")
@@ -31,7 +32,11 @@ joints, angles, feet, people, and the calibration.
 
   mocap evaluate take my_session --align rigid --offset-ms auto --json
 
-Frame i of a result is compared with the bodies at the moment of picture i of the take's first camera.
+  mocap evaluate take my_session/takes/walk --compare dlt,ransac,robust,algebraic,volumetric --plots plots
+
+With [bold]--compare[/] the keypoints of any take are triangulated by each method: reprojection, limb lengths and
+jitter need no truth. Else frame i of a result is compared with the bodies at the moment of picture i of the take's
+first camera.
 """
 POINTS_EXAMPLE = """
 Files: keypoints of a take ([bold]smooth.h5[/], [bold]triangulate.h5[/]) or its motion ([bold]solve.h5[/]),
@@ -78,11 +83,23 @@ def take(
     align: Align = "none",
     offset_ms: Offset = "0",
     protocol: Protocol = None,
+    compare: Annotated[
+        str | None, typer.Option("--compare", metavar="METHOD,…", help="Ways to triangulate, side by side; or all.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="With --compare: the pipeline's configuration file.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --compare: override one key of it.")
+    ] = None,
     plots: Plots = None,
     as_json: Json = False,
 ) -> None:
     """Judge processed synthetic takes."""
     start_plain_log()
+    if compare is not None:
+        _compare(paths, compare, (config, settings or ()), rig=rig, plots=plots, as_json=as_json)
+        return
     from mocap.evaluation.report import take_lines
     from mocap.evaluation.take import evaluate_take
     from mocap.jobs import find_jobs
@@ -192,6 +209,67 @@ def sync(
 
 
 sync.__doc__ = (sync.__doc__ or "") + SYNC_EXAMPLE
+
+
+def _compare(
+    paths: Sequence[str],
+    listed: str,
+    pipeline: tuple[Path | None, Sequence[str]],
+    *,
+    rig: Path | None,
+    plots: Path | None,
+    as_json: bool,
+) -> None:
+    """Triangulate takes by several methods and judge all of them alike."""
+    from mocap.core.config import load_config
+    from mocap.evaluation.compare import compare_methods, methods_of, triangulate_by
+    from mocap.evaluation.compare_report import comparison_lines
+    from mocap.io.truth_file import load_truth
+    from mocap.jobs import find_jobs
+    from mocap.pipeline import PipelineConfig, associated_take
+
+    if plots is not None:
+        from mocap.evaluation.plots import require_plots
+
+        require_plots()
+    values = load_config(PipelineConfig, *pipeline)
+    methods = methods_of(listed, values.triangulate)
+    needy = next((method for method in ("volumetric", "algebraic") if method in methods), "robust")
+    values = values.model_copy(update={"triangulate": values.triangulate.model_copy(update={"method": needy})})
+    documents = []
+    jobs = find_jobs(paths, rig=rig)
+    for job in jobs:
+        with (
+            observer_for_this_output(job.take.name) as observer,
+            associated_take(job, values, observer=observer) as given,
+        ):
+            found = triangulate_by(methods, given.points, given.rig, values.triangulate, given.heatmaps)
+        file = job.take.root / "truth.npz"
+        root = job.take.session_root
+        report, evidence = compare_methods(
+            found,
+            given.points,
+            given.rig,
+            truth=load_truth(file) if file.is_file() else None,
+            names=(job.take.name, None if root is None else root.resolve().name),
+        )
+        documents.append(report.model_dump(mode="json"))
+        if not as_json:
+            _show(comparison_lines(report))
+        if plots is not None:
+            _announce(_write_comparison(report, evidence, plots / job.label if len(jobs) > 1 else plots), as_json)
+    if as_json:
+        print_json(documents)
+
+
+def _write_comparison(report: Comparison, evidence: Mapping[str, MethodEvidence], folder: Path) -> list[Path]:
+    """The picture, and the figures as JSON beside it."""
+    from mocap.evaluation.plots import plot_comparison
+    from mocap.io.artefacts import write_text_atomic
+
+    paths = plot_comparison(report, evidence, folder)
+    write_text_atomic(folder / "comparison.json", report.model_dump_json(indent=1))
+    return [*paths, folder / "comparison.json"]
 
 
 def _options(align: str, offset_ms: str, protocol: str | None) -> TakeOptions:

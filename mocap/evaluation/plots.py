@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from mocap.core.errors import InputError
 from mocap.core.truth import Visibility
+from mocap.evaluation.compare import Comparison, MethodEvidence
 from mocap.evaluation.contact_metrics import FOOT_POINTS
 from mocap.evaluation.distribution import known_mean
 from mocap.evaluation.evaluate_pictures import MatchedViews
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = {"triangulated": "#8c96a3", "smoothed": "#0072b2", "solved": "#d55e00", "prediction": "#0072b2"}
+METHOD_COLORS = {
+    "dlt": "#8c96a3",
+    "ransac": "#e69f00",
+    "robust": "#0072b2",
+    "algebraic": "#009e73",
+    "volumetric": "#d55e00",
+}
 TRUTH, VISIBLE, HIDDEN = "#2a2a2a", "#0072b2", "#e69f00"
 DPI = 110
 WIDTH = 9.0
@@ -83,6 +91,33 @@ def plot_points(
             name = "feet.png" if len(points.people) == 1 else f"feet_{person}.png"
             paths.append(_save(plot_feet(points, feet, q, stage), folder / name))
     return paths
+
+
+def plot_comparison(report: Comparison, evidence: Mapping[str, MethodEvidence], folder: Path) -> list[Path]:
+    """Ways to triangulate side by side: errors against the truth where there is one, reprojection, limb lengths."""
+    require_plots()
+    spreads = {"reprojection in all views, px": {m: _known(e.reprojection_px) for m, e in evidence.items()}}
+    if report.of_truth is not None:
+        spreads = {"error against the truth, mm": {m: _known(e.errors_mm) for m, e in evidence.items()}, **spreads}
+    figure, axes = _figure(len(spreads) + 1, width=WIDTH, height=0.3 * len(evidence) + 1.2, share_x=False)
+    methods, places = list(evidence), np.arange(len(evidence), dtype=float)
+    for axis, (label, values) in zip(axes, spreads.items(), strict=False):
+        for place, method in zip(places, methods, strict=True):
+            _boxes(axis, [values[method]], np.array([place]), 0.6, METHOD_COLORS.get(method, "#555555"))
+        axis.set_yticks(places, methods)
+        axis.set(xlabel=label, ylim=(len(methods) - 0.4, -0.6))
+        axis.set_xlim(left=0)
+    bones = sorted({bone for one in evidence.values() for bone in one.bones})
+    width = 0.8 / len(methods)
+    for k, method in enumerate(methods):
+        at = np.arange(len(bones)) + (k - (len(methods) - 1) / 2) * width
+        shares = [100 * evidence[method].bones.get(bone, np.nan) for bone in bones]
+        axes[-1].bar(at, shares, width, color=METHOD_COLORS.get(method, "#555555"), label=method)
+    axes[-1].set_xticks(np.arange(len(bones)), [bone.replace("_", "\n") for bone in bones], fontsize=7)
+    axes[-1].set(ylabel="length varies, %")
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1.005, 1.0), frameon=False)
+    axes[0].set_title(f"{report.take}: {report.points} points that every method has, nothing smoothed")
+    return [_save(figure, folder / "comparison.png")]
 
 
 def plot_errors_over_time(figures: Mapping[str, PointsEvaluation], matched: Mapping[str, MatchedPoints]) -> Figure:
@@ -181,14 +216,16 @@ def _worst_sheet(evidence: TakeEvidence, stage: str, bad: BadFrame) -> np.ndarra
     )
 
 
-def _figure(rows: int, *, width: float, height: float, share_y: bool = False) -> tuple[Figure, list[Axes]]:
+def _figure(
+    rows: int, *, width: float, height: float, share_x: bool = True, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
     """Without a screen; `height` inches a row."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
         figure = Figure(figsize=(width, rows * height + 0.6), layout="constrained")
-        axes = figure.subplots(rows, 1, sharex=True, sharey=share_y, squeeze=False)[:, 0]
+        axes = figure.subplots(rows, 1, sharex=share_x, sharey=share_y, squeeze=False)[:, 0]
     return figure, list(axes)
 
 

@@ -5,40 +5,18 @@ Association keeps detections as they are, so that its keypoints tell which detec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 
 from mocap.core.errors import FileFormatError, InputError
+from mocap.core.heatmaps import HeatmapBatch
 from mocap.core.keypoints import Detections2D, Keypoints2D
 from mocap.io.heatmap_file import TakeHeatmaps
 
 NO_TRACK = -2
 """Where nobody is; detectors without tracks say -1."""
-
-
-@dataclass(frozen=True, eq=False)
-class HeatmapBatch:
-    """Of some frames F. px_from_heatmap: cells to distorted px. Zero and NaN where `seen` is false."""
-
-    heatmaps: Float[np.ndarray, "F P C J H W"]
-    px_from_heatmap: Float[np.ndarray, "F P C 2 3"]
-    seen: Bool[np.ndarray, "F P C"]
-
-
-@runtime_checkable
-class HeatmapSource(Protocol):
-    """Heatmaps of the people of a take, some frames at a time. `size`: width, height in cells."""
-
-    @property
-    def size(self) -> tuple[int, int]: ...
-
-    def read(self, frames: range) -> HeatmapBatch:
-        """A range of step 1 within the take."""
-        ...
 
 
 def tracks_of_points(points: Keypoints2D, detections: Detections2D) -> Int[np.ndarray, "T P C"]:

@@ -92,8 +92,8 @@ class DetectReport(Report):
     """What looking at the images came to.
 
     videos: what decoding them came to; None for imported results. ms_per_camera_frame: wall time by step; `waiting` is
-    for pictures to be decoded, which else goes on beside the networks; empty for imported results. sentences: what the
-    user should know.
+    for pictures to be decoded, which else goes on beside the networks; empty for imported results. heatmaps: whether
+    they were kept. sentences: what the user should know.
     """
 
     detector: str
@@ -102,6 +102,7 @@ class DetectReport(Report):
     cameras: dict[str, CameraDetections]
     videos: SynchronizedReport | None = None
     ms_per_camera_frame: dict[str, float] = Field(default_factory=dict)
+    heatmaps: bool = False
     sentences: tuple[str, ...] = ()
 
     @classmethod
@@ -118,6 +119,7 @@ class DetectReport(Report):
                 "cameras": cameras,
                 "videos": videos,
                 "ms_per_camera_frame": {name: round(ms / max(1, sum(weights)), 3) for name, ms in spent.items()},
+                "heatmaps": all(part.heatmaps for part in parts),
                 "sentences": (*videos.sentences, *_sentences(cameras)),
             }
         )
@@ -210,6 +212,7 @@ def detect(
         cameras=rows.report(),
         videos=reader.report,
         ms_per_camera_frame=_ms_each(steps | {"waiting": waited, "total": elapsed}, rows.n_pictures),
+        heatmaps=heatmaps is not None,
         sentences=(*reader.report.sentences, *_sentences(rows.report())),
     )
 

@@ -6,7 +6,8 @@ of 2D networks grows with the size of the person in the image, and so must what 
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,8 +18,9 @@ from torch import Tensor
 from calibration.camera import Rig
 from mocap.core.config import Config, Report
 from mocap.core.errors import InputError, NoPersonError
+from mocap.core.heatmaps import HeatmapSource
 from mocap.core.keypoints import Keypoints2D, Keypoints3D
-from mocap.geometry.projection import CameraTensors, camera_tensors
+from mocap.geometry.projection import CameraTensors, camera_tensors, project
 from mocap.geometry.refinement import Kernel
 from mocap.geometry.threads import one_thread
 from mocap.geometry.triangulation import (
@@ -29,7 +31,20 @@ from mocap.geometry.triangulation import (
     triangulate_ransac,
     triangulate_robust,
 )
+from mocap.models.learned_triangulation import (
+    Answer,
+    LearnedConfig,
+    LearnedNet,
+    LearnedPoints,
+    Progress,
+    SeenPeople,
+    learned_points,
+    network_of,
+    why_not,
+)
 
+Method = Literal["dlt", "ransac", "robust", "algebraic", "volumetric"]
+METHODS: tuple[Method, ...] = get_args(Method)
 LEAST_CONFIDENCE = 1e-3
 """Of a point that is there; 0 means missing."""
 
@@ -38,17 +53,25 @@ class TriangulateConfig(Config):
     """How views become points.
 
     method: "dlt" (linear, all views alike), "ransac" (the pair of views most others agree with, then least squares over
-    those) or "robust" (the best pair, then all views under `kernel`, which bends at `noise_mm`). max_error_mm: a view
-    farther off, measured at the subject's distance, does not agree. min_views: points on which fewer views agree are
-    missing. min_confidence: keypoints below it are not used.
+    those), "robust" (the best pair, then all views under `kernel`, which bends at `noise_mm`), or one that was learned
+    from synthetic people: "algebraic" (how much each view is to be believed about each keypoint) and "volumetric" (what
+    all heatmaps say of the space around each keypoint). Learned methods leave to "robust" what they cannot answer.
+    max_error_mm: a view farther off, measured at the subject's distance, does not agree. min_views: points on which
+    fewer views agree are missing. min_confidence: keypoints below it are not used.
     """
 
-    method: Literal["dlt", "ransac", "robust"] = "robust"
+    method: Method = "robust"
     kernel: Kernel = "cauchy"
     noise_mm: float = Field(default=16.0, gt=0)
     max_error_mm: float = Field(default=90.0, gt=0)
     min_views: int = Field(default=2, ge=2)
     min_confidence: float = Field(default=0.0, ge=0, le=1)
+    learned: LearnedConfig = LearnedConfig()
+
+    @property
+    def reads_heatmaps(self) -> bool:
+        """Whether the method looks at heatmaps where there are any."""
+        return self.method == "volumetric" or (self.method == "algebraic" and self.learned.shapes)
 
 
 class ViewFit(Report):
@@ -70,6 +93,22 @@ class KeypointFit(Report):
     lost: float
 
 
+class LearnedShare(Report):
+    """How far a learned method got. frames: of all people together; asked: those it was asked about.
+
+    points: that it gave; points_from_robust: where the views disagree with it, or it was not asked. few_views, small,
+    no_place: frames it was not asked about, and why.
+    """
+
+    frames: int
+    asked: int
+    points: int
+    points_from_robust: int
+    few_views: int
+    small: int
+    no_place: int
+
+
 class TriangulateReport(Report):
     """median_body_px: over the body keypoints in all views that saw them, agreeing or not. Lost are points that two
     views at least have seen; unseen those that fewer have. frames_without_points: frames with no point at all."""
@@ -84,10 +123,22 @@ class TriangulateReport(Report):
     lost_views_disagree: int
     lost_parallel_rays: int
     frames_without_points: int
+    learned: LearnedShare | None = None
     sentences: tuple[str, ...]
 
 
-def triangulate(points: Keypoints2D, rig: Rig, config: TriangulateConfig) -> tuple[Keypoints3D, TriangulateReport]:
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What learned methods need besides keypoints: heatmaps, and a network if not the one that comes along."""
+
+    heatmaps: HeatmapSource | None = None
+    network: LearnedNet | None = None
+    progress: Progress | None = None
+
+
+def triangulate(
+    points: Keypoints2D, rig: Rig, config: TriangulateConfig, evidence: Evidence | None = None
+) -> tuple[Keypoints3D, TriangulateReport]:
     """Points in space for every person, frame and keypoint; NaN where fewer than `min_views` views agree."""
     cameras = rig.subset(points.cameras)
     if len(cameras) < 2:
@@ -100,14 +151,22 @@ def triangulate(points: Keypoints2D, rig: Rig, config: TriangulateConfig) -> tup
         body = list(points.keypoint_set.indices(points.keypoint_set.body or points.keypoint_set.names))
         px_per_m = _pixels_per_metre(tensors, px[:, :, body], weight[:, :, body])
         found = _solve(tensors, px, weight, px_per_m, config)
+    answered = _learned(SeenPeople(tensors, px, weight, found.xyz), points, config, evidence or Evidence())
+    if answered.points is not None:
+        limit = (config.max_error_mm / 1000 * px_per_m)[:, :, None].expand_as(weight)
+        found, sure = _with_learned(found, answered.points, (tensors, px, weight, limit), config)
+        answered = replace(answered, sure=sure)
     enough = found.used.sum(-1) >= config.min_views
+    enough = enough if answered.sure is None else enough | (answered.sure > 0)
     result = _points(points, found, weight, enough)
+    if answered.sure is not None:
+        result = replace(result, confidence=np.where(answered.sure > 0, answered.sure, result.confidence))
     if not np.isfinite(result.xyz).any():
         raise NoPersonError(
             "no keypoint is seen alike by two cameras",
             remedy="Check that the calibration belongs to these videos and that they start at the same moment.",
         )
-    return result, _report(points, found, enough.numpy(), config)
+    return result, _report(points, found, enough.numpy(), config, answered)
 
 
 def _solve(
@@ -124,6 +183,55 @@ def _solve(
     if config.method == "ransac":
         return triangulate_ransac(cameras, px, weight, inlier_px=limit)
     return triangulate_robust(cameras, px, weight, scale_px=scale, inlier_px=limit, kernel=config.kernel)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """What a learned method gave: nothing for other methods; a reason where it could not be used on the take at all.
+
+    sure: its confidence where its points were taken, 0 elsewhere.
+    """
+
+    points: LearnedPoints | None = None
+    refused: str | None = None
+    sure: Float[Tensor, "T P J"] | None = None
+
+
+def _learned(people: SeenPeople, points: Keypoints2D, config: TriangulateConfig, evidence: Evidence) -> _Answered:
+    if config.method != "algebraic" and config.method != "volumetric":
+        return _Answered()
+    net = evidence.network or network_of(config.method, config.learned)
+    refused = why_not(net, points.keypoint_set, evidence.heatmaps)
+    if refused is not None:
+        return _Answered(refused=refused)
+    found = learned_points(net, people, evidence.heatmaps, config.learned, progress=evidence.progress)
+    return _Answered(points=found)
+
+
+def _with_learned(
+    found: Triangulated,
+    learned: LearnedPoints,
+    views: tuple[CameraTensors, Float[Tensor, "T P J C 2"], Float[Tensor, "T P J C"], Float[Tensor, "T P J C"]],
+    config: TriangulateConfig,
+) -> tuple[Triangulated, Float[Tensor, "T P J"]]:
+    """Learned points in place of robust ones where views agree with them, or where the network is confident.
+
+    views: cameras, px, confidence, and the limit of agreement (px).
+    """
+    cameras, px, weight, limit = views
+    error = torch.where(weight > 0, (project(cameras, learned.xyz) - px).norm(dim=-1), torch.nan)
+    used = error < limit
+    certain = learned.confidence >= config.learned.min_confidence
+    taken = ~learned.xyz.isnan().any(-1) & (certain | (used.sum(-1) >= config.min_views))
+    wide = taken[..., None]
+    merged = Triangulated(
+        xyz=torch.where(wide, learned.xyz, found.xyz),
+        error_px=torch.where(wide, error, found.error_px),
+        used=torch.where(wide, used, found.used),
+        covariance=torch.where(wide[..., None], torch.nan, found.covariance),
+        outcome=torch.where(taken, int(Outcome.AGREED), found.outcome),
+    )
+    return merged, torch.where(taken, learned.confidence.clamp(LEAST_CONFIDENCE, 1.0), 0.0)
 
 
 def _pixels_per_metre(
@@ -165,14 +273,18 @@ def _points(
         keypoint_set=points.keypoint_set,
         xyz=torch.where(enough[..., None], found.xyz, torch.nan).numpy(),
         confidence=confidence.numpy(),
-        reprojection_px=torch.where(enough, error, torch.nan).numpy(),
+        reprojection_px=torch.where(enough & (n_views > 0), error, torch.nan).numpy(),
         n_views=n_views.numpy(),
         fps=points.fps,
     )
 
 
 def _report(
-    points: Keypoints2D, found: Triangulated, enough: Bool[np.ndarray, "T P J"], config: TriangulateConfig
+    points: Keypoints2D,
+    found: Triangulated,
+    enough: Bool[np.ndarray, "T P J"],
+    config: TriangulateConfig,
+    answered: _Answered,
 ) -> TriangulateReport:
     error = np.where(enough[..., None], found.error_px.numpy(), np.nan)
     dropped = np.isfinite(error) & ~found.used.numpy()
@@ -180,8 +292,10 @@ def _report(
     body = keypoint_set.indices(keypoint_set.body or keypoint_set.names)
     outcome = found.outcome.numpy()
     views = {name: _view_fit(error[..., c], dropped[..., c]) for c, name in enumerate(points.cameras)}
+    share = _learned_share(answered, enough)
+    by_robust = config.method == "robust" or answered.refused is not None
     return TriangulateReport(
-        method=config.method if config.method != "robust" else f"robust ({config.kernel})",
+        method=f"robust ({config.kernel})" if by_robust else config.method,
         median_body_px=_percentile(error[:, :, body], 50.0),
         p95_body_px=_percentile(error[:, :, body], 95.0),
         cameras=views,
@@ -194,8 +308,40 @@ def _report(
         lost_views_disagree=int(((outcome == Outcome.VIEWS_DISAGREE) | (outcome == Outcome.AGREED) & ~enough).sum()),
         lost_parallel_rays=int((outcome == Outcome.PARALLEL_RAYS).sum()),
         frames_without_points=int((~enough.any((1, 2))).sum()),
-        sentences=_sentences(views),
+        learned=share,
+        sentences=(*_sentences(views), *_learned_sentences(config.method, answered.refused, share)),
     )
+
+
+def _learned_share(answered: _Answered, enough: Bool[np.ndarray, "T P J"]) -> LearnedShare | None:
+    if answered.points is None or answered.sure is None:
+        return None
+    count = {answer: int((answered.points.answer == int(answer)).sum()) for answer in Answer}
+    given = answered.sure.numpy() > 0
+    return LearnedShare(
+        frames=int(answered.points.answer.numel()),
+        asked=count[Answer.GIVEN],
+        points=int(given.sum()),
+        points_from_robust=int((enough & ~given).sum()),
+        few_views=count[Answer.FEW_VIEWS],
+        small=count[Answer.SMALL],
+        no_place=count[Answer.NO_PLACE],
+    )
+
+
+def _learned_sentences(method: str, refused: str | None, share: LearnedShare | None) -> tuple[str, ...]:
+    """Why the robust method stood in, for the take or in some frames."""
+    if refused is not None:
+        return (f"the {method} method was not used, the robust one was: {refused}",)
+    if share is None or share.asked == share.frames:
+        return ()
+    reasons = {
+        "fewer than two views show the subject": share.few_views,
+        "the subject is too small in all views but one": share.small,
+        "nobody knows roughly where the subject is": share.no_place,
+    }
+    told = ", ".join(f"{reason} ({count})" for reason, count in reasons.items() if count)
+    return (f"in {share.frames - share.asked} of {share.frames} frames the {method} method was not used: {told}",)
 
 
 def _view_fit(error: Float[np.ndarray, "T P J"], dropped: Bool[np.ndarray, "T P J"]) -> ViewFit:

@@ -9,9 +9,10 @@ import pytest
 
 from camera_worlds import mixed_rig
 from mocap.core.errors import FileFormatError, InputError
+from mocap.core.heatmaps import HeatmapSource
 from mocap.core.keypoints import Keypoints2D
 from mocap.io.heatmap_file import HeatmapWriter
-from mocap.io.subject_heatmaps import NO_TRACK, HeatmapSource, SubjectHeatmaps, tracks_of_points
+from mocap.io.subject_heatmaps import NO_TRACK, SubjectHeatmaps, tracks_of_points
 from people_worlds import KEYPOINTS, Seen, body, seen_by
 
 SIZE = (12, 10)
