@@ -87,12 +87,11 @@ def session_labels(
     candidates = np.asarray((seen.sum(2) >= config.min_views) & np.isfinite(xyz).all(-1))
     agreed = np.asarray(candidates & np.where(seen, error_mm <= config.agree_mm, True).all(2))
     needed = config.least_share * np.maximum(candidates.sum(-1, keepdims=True), 1)
-    trusted = np.greater_equal(agreed.sum(-1, keepdims=True), needed)
-    labelled = np.expand_dims(np.logical_and(agreed, trusted), 2)
+    labelled = np.expand_dims(agreed & (agreed.sum(-1, keepdims=True) >= needed), 2)
     px = np.moveaxis(cameras.project(xyz), 0, 2)
     sizes = np.array([camera.intrinsics.image_size for camera in cameras], dtype=np.float64)[:, None]
-    inside = ((px > -0.5) & (px < sizes - 0.5)).all(-1)
-    shown = np.logical_and(labelled, inside)
+    inside = np.asarray(((px > -0.5) & (px < sizes - 0.5)).all(-1))
+    shown = labelled & inside
     visibility = np.where(shown, np.where(seen, SEEN, HIDDEN), UNLABELLED)
     labels = SessionLabels(
         cameras=points.cameras,
