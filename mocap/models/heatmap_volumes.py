@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from mocap.core.config import Config
 from mocap.core.errors import InputError
 from mocap.core.keypoints import load_keypoint_set
+from mocap.models.body_prior import BodyPrior
 from mocap.models.heatmap_evidence import (
     KEYPOINT_FEATURES,
     LIFTED,
@@ -43,6 +44,9 @@ FIRST_SIGMA_M = 0.03
 """Of a view's peak, before anything is learned."""
 FIRST_PRIOR_M = 0.15
 """Of where the body has a keypoint, likewise."""
+FIRST_DOUBT_M = 0.01
+"""Of a point that the cube has found, against the body's."""
+ANYWHERE_M = 3.0
 FIRST_SPREAD_M = 0.02
 FAR_BELOW = 10.0
 """What the maximum over no views is."""
@@ -68,11 +72,12 @@ class HeatmapVolumeConfig(Config):
 
 
 class Cube(NamedTuple):
-    """One cube per keypoint. base: its middle; xyz: the soft-argmax; both m in the world. probability: of the grid
-    points, whose offsets from the middle (world axes, m) are those of `grid`."""
+    """One cube per keypoint. base: its middle; xyz: the soft-argmax; settled: the same with the rest of the body; all m
+    in the world. probability: of the grid points, whose offsets from the middle (world axes, m) are `grid`."""
 
     base: Float[Tensor, "N K 3"]
     xyz: Float[Tensor, "N K 3"]
+    settled: Float[Tensor, "N K 3"]
     probability: Float[Tensor, "N K G"]
     grid: Float[Tensor, "N G 3"]
 
@@ -100,7 +105,7 @@ class HeatmapVolumeNet(nn.Module):
         twins = torch.from_numpy(keypoint_set.mirror_permutation.copy()).long()
         self.register_buffer("twins", twins, persistent=False)
         self.pairs = [keypoint_set.indices((f"left_{name}", f"right_{name}")).tolist() for name in HEADING_PAIRS]
-        self.rest = nn.Parameter(torch.zeros(len(keypoint_set), 3))
+        self.body = BodyPrior(len(keypoint_set))
         self.stages = nn.ModuleList(
             _Stage(config, len(keypoint_set), cube) for cube in zip(config.points, config.half_m, strict=True)
         )
@@ -122,17 +127,34 @@ class HeatmapVolumeNet(nn.Module):
         body's frame about the vertical (rad), for training.
         """
         views, start, world_from_body = self._views(heatmaps, projections, seen, (center, side), turn)
-        xyz = torch.where(start.isnan(), self.rest, start)
+        xyz = self._completed(start)
         cubes: list[Cube] = []
         tokens = start.new_zeros(*start.shape[:-1], self.config.width)
         for stage in self.stages:
-            tokens, cube = stage(views, xyz, (start, self.twins), tokens)
-            xyz = cube.xyz
+            tokens, cube = stage(views, xyz, (start, self.twins), tokens, self.body)
+            xyz = cube.settled
             cubes.append(cube)
         sure, far = self.verdict(self._summary(tokens, cubes[-1], start)).unbind(-1)
         world = tuple(_in_world(cube, center.to(start), world_from_body) for cube in cubes)
         found = start @ world_from_body.mT + center.to(start)[:, None]
-        return VolumePoints(world[-1].xyz, sure.sigmoid(), FIRST_SPREAD_M * far.clamp(-4, 4).exp(), world, found)
+        return VolumePoints(world[-1].settled, sure.sigmoid(), FIRST_SPREAD_M * far.clamp(-4, 4).exp(), world, found)
+
+    def _completed(self, start: Float[Tensor, "N K 3"]) -> Float[Tensor, "N K 3"]:
+        """Points that no rays agree on, where the body has them by the others."""
+        missing = start.isnan()
+        with torch.no_grad():
+            guess = self.body(torch.where(missing, self.body.mean, start), _found(missing, FIRST_SIGMA_M, ANYWHERE_M))
+        return torch.where(missing, guess, start)
+
+    def frame(self, start: Float[Tensor, "N K 3"], turn: Float[Tensor, "N"] | None = None) -> Float[Tensor, "N 3 3"]:
+        """world_from_body: about the vertical, x from right to left; none where shoulders and hips are unknown."""
+        across = sum((start[:, left, :2] - start[:, right, :2]).nan_to_num() for left, right in self.pairs)
+        assert isinstance(across, Tensor)
+        angle = torch.atan2(across[:, 1], across[:, 0])
+        angle = angle if turn is None else angle + turn
+        cosine, sine, none = angle.cos(), angle.sin(), torch.zeros_like(angle)
+        rows = [cosine, -sine, none, sine, cosine, none, none, none, none + 1]
+        return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
     def _summary(
         self, tokens: Float[Tensor, "N K W"], cube: Cube, start: Float[Tensor, "N K 3"]
@@ -140,7 +162,7 @@ class HeatmapVolumeNet(nn.Module):
         """Tokens, how wide the evidence is along each axis, and how far it has moved the point."""
         offset = cube.xyz - cube.base
         wide = (cube.probability @ cube.grid[0].square() - offset.square()).clamp(min=1e-6).sqrt()
-        moved = (cube.xyz - torch.where(start.isnan(), cube.xyz, start)).norm(dim=-1, keepdim=True)
+        moved = (cube.settled - torch.where(start.isnan(), cube.settled, start)).norm(dim=-1, keepdim=True)
         return torch.cat([tokens, (wide / NEAR_M).log(), torch.asinh(moved / NEAR_M)], dim=-1)
 
     def _views(
@@ -153,9 +175,10 @@ class HeatmapVolumeNet(nn.Module):
     ) -> tuple[BodyViews, Float[Tensor, "N K 3"], Float[Tensor, "N 3 3"]]:
         """The views and the starting points in the frame of the body, and world_from_body."""
         center, side = cube
-        if heatmaps.shape[2] != len(self.rest):
+        channels, keypoints = heatmaps.shape[2], self.body.mean.shape[0]
+        if channels != keypoints:
             raise InputError(
-                f"heatmaps of {heatmaps.shape[2]} channels, but {self.config.keypoints!r} has {len(self.rest)}",
+                f"heatmaps of {channels} channels, but {self.config.keypoints!r} has {keypoints}",
                 remedy="Give the channels of the keypoints alone, in their order: of BlazePose's 39 the first 33.",
             )
         with torch.no_grad():
@@ -167,23 +190,13 @@ class HeatmapVolumeNet(nn.Module):
             rays = rays_of_cells(local, peaks.xy, torch.where(there, peaks.height, 0.0))
             start = agreed_points(rays)
             start = torch.where((start.abs() < side[:, None, None]).all(-1, keepdim=True), start, torch.nan)
-            world_from_body = self._heading(start, turn)
+            world_from_body = self.frame(start, turn)
             start = start @ world_from_body
             matrix = local[..., :3] @ world_from_body[:, None]
             rays = Rays(rays.origins @ world_from_body, rays.directions @ world_from_body[:, None], rays.weight)
             m_per_px = inverted(matrix)[0].norm(dim=-2)[..., 0]
             local = torch.cat([matrix, local[..., 3:]], dim=-1)
             return BodyViews(local, rays, peaks, 1 / m_per_px.clamp(min=1e-9), heatmaps), start, world_from_body
-
-    def _heading(self, start: Float[Tensor, "N K 3"], turn: Float[Tensor, "N"] | None) -> Float[Tensor, "N 3 3"]:
-        """world_from_body: about the vertical, x from right to left; none where shoulders and hips are unknown."""
-        across = sum((start[:, left, :2] - start[:, right, :2]).nan_to_num() for left, right in self.pairs)
-        assert isinstance(across, Tensor)
-        angle = torch.atan2(across[:, 1], across[:, 0])
-        angle = angle if turn is None else angle + turn
-        cosine, sine, none = angle.cos(), angle.sin(), torch.zeros_like(angle)
-        rows = [cosine, -sine, none, sine, cosine, none, none, none, none + 1]
-        return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
 class _Stage(nn.Module):
@@ -202,7 +215,7 @@ class _Stage(nn.Module):
         self.exchange = nn.Sequential(*(Exchange(width, config.heads) for _ in range(config.layers)))
         self.to_view = nn.Linear(width, seen)
         self.weigh = perceptron(2 * seen, seen, 3)
-        self.place = perceptron(width, width, 6)
+        self.place = perceptron(width, width, 7)
         points, half_m = cube
         self.register_buffer("grid", cube_grid(points, half_m), persistent=False)
         self.register_buffer("nodes", cube_grid(LIFTED, half_m), persistent=False)
@@ -214,6 +227,7 @@ class _Stage(nn.Module):
         xyz: Float[Tensor, "N K 3"],
         known: tuple[Float[Tensor, "N K 3"], Int[Tensor, "K"]],
         tokens: Float[Tensor, "N K W"],
+        body: BodyPrior,
     ) -> tuple[Float[Tensor, "N K W"], Cube]:
         """known: the starting points and the twin of every keypoint. tokens: of the stage before, or zeros."""
         told = tell(views, xyz, *known)
@@ -225,13 +239,15 @@ class _Stage(nn.Module):
         tokens = self.exchange(own + tokens)
         asked = self.to_view(tokens)[:, None].expand_as(read)
         weighing = _weighing(self.weigh(torch.cat([read, asked], dim=-1)))
-        moved, wide = self.place(tokens).split(3, dim=-1)
+        moved, wide, doubt = self.place(tokens).split([3, 3, 1], dim=-1)
         base = xyz + FIRST_PRIOR_M * moved
         prior = (0.5 / (FIRST_PRIOR_M * wide.clamp(-4, 2).exp()).square()) @ self.grid.square().mT
         shares = shares_at(views, base, self.nodes) @ self.between
         probability = (evidence(views, base, self.grid, weighing, shares) - prior).softmax(-1)
         grid = self.grid.expand(len(base), -1, -1)
-        return tokens, Cube(base, base + probability @ self.grid, probability, grid)
+        xyz = base + probability @ self.grid
+        doubt_m = FIRST_DOUBT_M * doubt[..., 0].clamp(-3, 5).exp()
+        return tokens, Cube(base, xyz, body(xyz, doubt_m), probability, grid)
 
 
 def _weighing(raw: Float[Tensor, "N C K 3"]) -> Weighing:
@@ -247,5 +263,9 @@ def _weighing(raw: Float[Tensor, "N C K 3"]) -> Weighing:
 def _in_world(cube: Cube, center: Float[Tensor, "N 3"], world_from_body: Float[Tensor, "N 3 3"]) -> Cube:
     """The same cube; `grid` then has a turn for every sample."""
     turn = world_from_body.mT
-    base, xyz = (points @ turn + center[:, None] for points in (cube.base, cube.xyz))
-    return Cube(base, xyz, cube.probability, cube.grid @ turn)
+    base, xyz, settled = (points @ turn + center[:, None] for points in (cube.base, cube.xyz, cube.settled))
+    return Cube(base, xyz, settled, cube.probability, cube.grid @ turn)
+
+
+def _found(missing: Bool[Tensor, "N K 3"], known_m: float, unknown_m: float) -> Float[Tensor, "N K"]:
+    return torch.where(missing[..., 0], unknown_m, torch.full_like(missing[..., 0], known_m, dtype=torch.float32))

@@ -28,11 +28,12 @@ from mocap.training.losses import volumetric_cross_entropy
 from mocap.training.seeds import generator_at, rng_at
 
 WITHIN_M = 0.05
-BENT_M = 0.2
+BENT_M = 0.05
 CM_PER_M = 100.0
 HELD_OUT = ("punch", "lunge", "bow", "walk_and_reach")
 """Built-in motions that are never trained on: validation is on those, among cameras and bodies of another seed."""
 VALIDATION_SEED = 1_000_003
+BODY_BLOCKS_FROM = 10_000_000
 STEADY_M = 0.002
 """Added to distances before their logarithm."""
 
@@ -40,23 +41,25 @@ STEADY_M = 0.002
 class VolumetricTaskConfig(Config):
     """people: in a batch. errors: presets of detector errors, taken by turns. turn_rad: spread of the body's frame
     about the vertical. cross_entropy: weight of -log probability at the truth against the distance in cm (0.01 in the
-    paper). early: weight of the first cubes' points; placing: of the middles of the cubes; certainty: of the heads for
-    confidence and spread. stray_cube_m: spread of the cube's middle.
+    paper). early: weight of the first cube's points, and of points before the rest of the body is asked; placing: of
+    the middles of the cubes; certainty: of the heads for confidence and spread. body_blocks: batches whose true points
+    say what a body is. stray_cube_m: spread of the cube's middle.
     """
 
     net: HeatmapVolumeConfig = HeatmapVolumeConfig()
     people: int = Field(default=32, ge=1)
     cameras: tuple[int, int] = (2, 5)
-    errors: tuple[str, ...] = ("blazepose_like", "hard", "blazepose_like")
+    errors: tuple[str, ...] = ("blazepose_like", "blazepose_measured", "hard")
     heatmaps: HeatmapConfig = HeatmapConfig(size=(32, 32), sigma_cells=(0.75, 1.5))
     body: BodyKind = "auto"
-    bodies: int = Field(default=192, ge=1)
+    bodies: int = Field(default=128, ge=1)
     turn_rad: float = Field(default=0.3, ge=0)
     stray_cube_m: float = Field(default=0.04, ge=0)
     cross_entropy: float = Field(default=0.02, ge=0)
     early: float = Field(default=0.3, ge=0)
-    placing: float = Field(default=0.2, ge=0)
+    placing: float = Field(default=0.1, ge=0)
     certainty: float = Field(default=0.05, ge=0)
+    body_blocks: int = Field(default=250, ge=1)
     validation_blocks: int = Field(default=4, ge=1)
 
 
@@ -75,8 +78,10 @@ class VolumetricTask:
         self.config, self.seed = config, seed
 
     def model(self) -> nn.Module:
-        """The network, untrained."""
-        return HeatmapVolumeNet(self.config.net)
+        """The network, untrained but for what a body is, which follows from true points alone."""
+        network = HeatmapVolumeNet(self.config.net)
+        network.body.fit(torch.cat([self._body(number) for number in range(self.config.body_blocks)]))
+        return network
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> VolumetricBatch:
         """Of a step of the training; every process has its own."""
@@ -98,7 +103,8 @@ class VolumetricTask:
         total = torch.zeros((), device=truth.device)
         for number, cube in enumerate(found.cubes):
             weight = 1.0 if number == last else how.early
-            total = total + weight * _bent_cm(cube.xyz, truth, known)
+            total = total + weight * _bent_cm(cube.settled, truth, known)
+            total = total + how.early * _bent_cm(cube.xyz, truth, known)
             total = total + how.placing * _bent_cm(cube.base, truth, known)
             total = total + how.cross_entropy * _cross_entropy(cube, truth, known)
         certainty = _of_certainty(found, truth, known)
@@ -123,6 +129,15 @@ class VolumetricTask:
         found: VolumePoints = model(*(array.to(device) for array in given))
         error = (found.xyz.cpu() - views.truth).norm(dim=-1)
         return error[error.isfinite()]
+
+    def _body(self, number: int) -> Float[Tensor, "n K 3"]:
+        """True points in the frames of their bodies."""
+        stream = self._trained[0]
+        xyz = torch.from_numpy(stream.block(BODY_BLOCKS_FROM + number).xyz).float()
+        known = xyz[xyz.isfinite().all(-1).all(-1)]
+        turn = self.config.turn_rad * torch.randn(len(known), generator=generator_at(self.seed, 6, number))
+        centred = known - (known.amin(1, keepdim=True) + known.amax(1, keepdim=True)) / 2
+        return centred @ HeatmapVolumeNet(self.config.net).frame(centred, turn)
 
     def _draw(self, stream: Samples, index: int, seed: int) -> DrawnViews:
         return drawn_views(
@@ -166,7 +181,7 @@ def _like(samples: Samples, update: dict[str, Any]) -> Samples:
 def _bent_cm(
     xyz: Float[Tensor, "N K 3"], truth: Float[Tensor, "N K 3"], known: Bool[Tensor, "N K"]
 ) -> Float[Tensor, ""]:
-    """Mean distance in cm; beyond 20 cm its logarithm, of the same slope there."""
+    """Mean distance in cm; beyond 5 cm its logarithm, of the same slope there."""
     distance = (torch.where(known[..., None], xyz - truth, 0.0).square().sum(-1) + 1e-8).sqrt()
     bent = distance.clamp(max=BENT_M) + BENT_M * (distance / BENT_M).clamp(min=1.0).log()
     return CM_PER_M * (bent * known).sum() / known.sum().clamp(min=1)

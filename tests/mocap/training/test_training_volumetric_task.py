@@ -20,6 +20,7 @@ TINY = VolumetricTaskConfig(
     people=6,
     bodies=3,
     body="humanoid",
+    body_blocks=3,
     validation_blocks=1,
 )
 
