@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from mocap.core.keypoints import load_keypoint_set
 from mocap.geometry.heatmaps import hard_argmax_2d
 from mocap.models.mobile_pose import MobilePose, MobilePoseConfig
 from mocap.models.pose_resnet import PoseMaps, PoseResNet, PoseResNetConfig
-from mocap.models.published_weights import load_strict, read_state
 from mocap.training.datasets.heatmap_samples import CropConfig, HeatmapBatch, heatmap_batch, heatmap_sample
 from mocap.training.datasets.labelled_people import PeopleSource, renamed
 from mocap.training.losses import heatmap_focal_loss, heatmap_mse_loss
@@ -54,9 +53,9 @@ class DataConfig(Config):
 
 
 class HeatmapTaskConfig(Config):
-    """network: "mobile" with `width`, or "resnet" of a depth. start: weights to begin from, of the same network.
+    """network: "mobile" with `width`, or "resnet" of a `depth`. keypoints: the set that it gives.
 
-    keypoints: the set that the network gives. loss: "mse" or "focal" (then outputs are logits). people: in a batch.
+    loss: "mse", or "focal" (then outputs are logits). people: in a batch.
     """
 
     data: tuple[DataConfig, ...] = (DataConfig(),)
@@ -64,7 +63,6 @@ class HeatmapTaskConfig(Config):
     network: Literal["mobile", "resnet"] = "mobile"
     width: float = Field(default=1.0, gt=0)
     depth: int = 50
-    start: Path | None = None
     loss: Literal["mse", "focal"] = "mse"
     people: int = Field(default=32, ge=1)
     validation_people: int = Field(default=256, ge=1)
@@ -91,15 +89,16 @@ class HeatmapTask:
         self.config, self.seed = config, seed
         self.keypoint_set = load_keypoint_set(config.keypoints)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Other processes open the data for themselves: videos and caches do not travel."""
+        return HeatmapTask, (self.config, self.seed)
+
     def model(self) -> nn.Module:
-        """The network, untrained or from `start`."""
-        config, joints = self.config, len(self.keypoint_set)
-        network = (
-            MobilePose(MobilePoseConfig(joints, config.width))
-            if config.network == "mobile"
-            else PoseResNet(PoseResNetConfig(config.depth, joints))
-        )
-        return network if config.start is None else load_strict(network, _state(config.start), str(config.start))
+        """The network, untrained."""
+        joints = len(self.keypoint_set)
+        if self.config.network == "mobile":
+            return MobilePose(MobilePoseConfig(joints, self.config.width))
+        return PoseResNet(PoseResNetConfig(self.config.depth, joints))
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> HeatmapBatch:
         """People drawn at random, data sets by their shares, crops augmented."""
@@ -187,11 +186,3 @@ def _near(heatmaps: Float[Tensor, "N K h w"], batch: HeatmapBatch) -> float:
     off = (cells - batch.cells.nan_to_num()).norm(dim=-1)
     near = off < NEAR * max(heatmaps.shape[-2:])
     return float((near & known).sum() / known.sum().clamp(min=1))
-
-
-def _state(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    return read_state(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from mocap.training.datasets.human36m import Human36mSource
 from mocap.training.datasets.labelled_people import SEEN, PeopleSource
 from mocap.training.datasets.multiview import MultiviewSource, multiview_batch
 from mocap.training.heatmap_task import DataConfig, HeatmapTask, HeatmapTaskConfig
+from running_mocap import invoke, results
 
 COCO = load_keypoint_set("coco17")
 
@@ -179,13 +181,26 @@ def test_training_never_sees_who_is_kept(mixture):
         assert len(source.held_out)
 
 
-def test_networks_start_from_given_weights(mixture, tmp_path):
-    from safetensors.torch import save_file
+def test_other_processes_open_the_data_for_themselves(mixture):
+    task = HeatmapTask(mixture, seed=3)
+    batch = task.batch(2, rank=0, world=1)
+    copied = pickle.dumps(task)
+    assert len(copied) < 5000
+    assert torch.equal(pickle.loads(copied).batch(2, rank=0, world=1).pictures, batch.pictures)
 
-    first = HeatmapTask(mixture).model()
-    save_file(first.state_dict(), tmp_path / "start.safetensors")
-    started = HeatmapTask(mixture.model_copy(update={"start": tmp_path / "start.safetensors"})).model()
-    assert all(torch.equal(value, started.state_dict()[key]) for key, value in first.state_dict().items())
-    wider = mixture.model_copy(update={"start": tmp_path / "start.safetensors", "width": 1.0})
-    with pytest.raises(FileFormatError, match="does not fit the network"):
-        HeatmapTask(wider).model()
+
+@pytest.mark.parametrize("network", ["mobile", "resnet"])
+def test_the_network_gives_the_keypoints_that_are_asked_for(network):
+    task = HeatmapTask(HeatmapTaskConfig(network=network, keypoints="halpe26", width=0.25, depth=18))
+    assert task.model().final_layer.out_channels == 26
+
+
+@pytest.mark.slow
+def test_mocap_train_makes_a_heatmap_network(coco, tmp_path):
+    data = f"[{{kind='coco', path='{coco[0].as_posix()}', split='val2017'}}]"
+    settings = {"task.data": data, "task.people": 2, "task.width": 0.25, "task.crop.size": "[64, 64]"}
+    settings |= {"schedule.steps": 2, "validations": 1, "threads": 1, "device": "cpu"}
+    given = [argument for key, value in settings.items() for argument in ("--set", f"{key}={value}")]
+    document = results(invoke("train", "heatmap", "-o", tmp_path / "run", "--json", *given))
+    assert next(iter(document["best"])) == "not_near"
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
