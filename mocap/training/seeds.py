@@ -17,8 +17,13 @@ def generator_at(*place: int) -> torch.Generator:
 
 
 def seed_torch(*place: int) -> None:
-    """Make torch's own random numbers (drop-out, initial weights), on every device, those of a place."""
-    torch.manual_seed(_number(place))
+    """Make torch's own random numbers (drop-out, initial weights), on the CPU and on GPUs in use, those of a place.
+
+    `torch.manual_seed` does the same, but where no GPU is in use it keeps notes of three call stacks for later: 2 ms.
+    """
+    torch.default_generator.manual_seed(_number(place))
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(_number(place))
 
 
 def _number(place: tuple[int, ...]) -> int:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from mocap.cli import train
+from mocap.training.loop import Progress
 from running_mocap import ROOT, complaint, invoke, results
 
 SMALL = {
@@ -95,3 +97,16 @@ def test_recipes_are_named_in_the_help():
     for name in ("algebraic_blazepose", "volumetric_blazepose"):
         assert (ROOT / "configs" / "train" / f"{name}.toml").is_file()
     assert "volumetric_blazepose.toml" in said
+
+
+def test_lines_tell_the_time_that_is_left(monkeypatch, caplog):
+    now = [0.0]
+    monkeypatch.setattr(train.time, "monotonic", lambda: now[0])
+    with caplog.at_level("INFO", logger="mocap"):
+        lines = train.Lines("volumetric")
+        for second, done in ((5.0, 0.25), (20.0, 0.4), (65.0, 0.5)):
+            now[0] = second
+            lines(Progress(done, int(400 * done), 0.125, {"mpjpe_mm": 21.75} if done > 0.3 else {}))
+    assert caplog.messages == [
+        "volumetric step 200, loss 0.125, mpjpe mm 21.75 50.0 %, 2.0 min left",
+    ]

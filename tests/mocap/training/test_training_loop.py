@@ -20,12 +20,12 @@ from mocap.training.train_config import OptimiserConfig, ScheduleConfig
 
 
 def test_the_loop_learns_and_keeps_the_best(tmp_path):
-    trained = fitted(tmp_path / "run", quick(300))
+    trained = fitted(tmp_path / "run", quick(160))
     validated = curve(tmp_path / "run", "validation.csv")
     errors = [float(row["error"]) for row in validated]
-    assert [int(row["step"]) for row in validated] == [75, 150, 225, 300]
+    assert [int(row["step"]) for row in validated] == [40, 80, 120, 160]
     assert trained.reason == "the schedule has ended"
-    assert trained.steps == 300
+    assert trained.steps == 160
     assert trained.best["error"] == pytest.approx(min(errors), rel=1e-8)
     assert min(errors) < 0.3 < 0.45 < untrained()  # the mean square of the waves is 0.43 to 0.5
     model = FittingTask(FittingTaskConfig(), 0).model()
@@ -129,7 +129,7 @@ def test_the_learning_rate_goes_up_and_down(tmp_path):
 def test_bfloat16_trains_about_as_well(tmp_path):
     error = {}
     for precision in ("float32", "bfloat16"):
-        error[precision] = fitted(tmp_path / precision, quick(200, precision=precision)).best["error"]
+        error[precision] = fitted(tmp_path / precision, quick(100, precision=precision)).best["error"]
     assert curve(tmp_path / "float32")[0]["loss"] != curve(tmp_path / "bfloat16")[0]["loss"]
     assert error["bfloat16"] < 1.3 * error["float32"]
 

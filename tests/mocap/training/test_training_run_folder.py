@@ -166,6 +166,13 @@ def test_what_can_be_trained_keeps_to_the_protocol(name):
 
 
 @pytest.mark.parametrize("name", trainable())
+def test_every_configuration_survives_its_file(name, tmp_path):
+    config = run_config(name)()
+    RunFolder(tmp_path / "run").begin(name, config)
+    assert load_config(run_config(name), tmp_path / "run" / "config.toml") == config
+
+
+@pytest.mark.parametrize("name", trainable())
 def test_unknown_keys_of_a_task_are_refused(name):
     with pytest.raises(ConfigError, match=r"unknown key 'task\.colour'; known there: "):
         load_config(run_config(name), None, ["task.colour=red"])
