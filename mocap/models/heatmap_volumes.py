@@ -6,8 +6,8 @@ then fine. Heatmaps of all views are lifted into it and added as logarithms, eac
 else its heatmap holds, and of nothing; how much a view counts, and where the body has the keypoint, comes from
 attention over views and keypoints. A soft-argmax over the cube is the point. Any number of views, in any order.
 
-Axes: N samples, C cameras, K keypoints, G grid points. Inside, the origin is the given centre and x runs from the right
-side of the body to its left, so that the network need not learn headings.
+Axes: N samples, C cameras, K keypoints, G grid points. Inside, the origin is the middle of the body and x runs from the
+right side of the body to its left, so that the network need not learn headings.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ FAR_BELOW = 10.0
 """What the maximum over no views is."""
 SIGMAS_M = (0.004, 0.5)
 LEAST_LIKELY, MOST_LIKELY = 1e-4, 1.0
+REACH_M, LEAST_POINTS = 1.3, 4
+"""How far points of a body are from their median at most, and how many a middle takes."""
 HEADING_PAIRS = ("shoulder", "hip")
 
 
@@ -59,6 +61,7 @@ class HeatmapVolumeConfig(Config):
     """width: of the tokens; layers: rounds of attention before each cube; view_width: of what is known of one view.
 
     points, half_m: of each cube in turn, a side and from its middle to its faces. least_height: peaks below are none.
+    mirrored: when it is not learning, the network also looks at the mirrored scene, and the mean of both is the answer.
     """
 
     keypoints: str = "blazepose33"
@@ -69,6 +72,7 @@ class HeatmapVolumeConfig(Config):
     points: tuple[int, ...] = (5, 7)
     half_m: tuple[float, ...] = (0.16, 0.06)
     least_height: float = Field(default=0.08, ge=0)
+    mirrored: bool = True
 
 
 class Cube(NamedTuple):
@@ -123,20 +127,42 @@ class HeatmapVolumeNet(nn.Module):
     ) -> VolumePoints:
         """heatmaps: of any size and precision. projections: world m to their cells; the heatmaps are those of pinhole
         cameras, which `mocap.geometry.heatmap_views` makes of any lens. seen: views without the person are ignored.
-        center, side: of a cube around the person, m; starting points outside it are not believed. turn: of the
+        center, side: of a cube around the person, m; points farther off than its side are not believed. turn: of the
         body's frame about the vertical (rad), for training.
         """
-        views, start, world_from_body = self._views(heatmaps, projections, seen, (center, side), turn)
+        cube = (center, side)
+        found = self._points(heatmaps, projections, seen, cube, turn)
+        if self.training or not self.config.mirrored:
+            return found
+        flip = torch.tensor([-1.0, 1.0, 1.0, 1.0], dtype=projections.dtype, device=projections.device)
+        away = flip[:3].to(found.xyz)
+        cube = (center * flip[:3].to(center), side)
+        other = self._points(heatmaps[:, :, self.twins], projections * flip, seen, cube, turn)
+        return found._replace(
+            xyz=(found.xyz + other.xyz[:, self.twins] * away) / 2,
+            confidence=(found.confidence + other.confidence[:, self.twins]) / 2,
+            spread_m=(found.spread_m + other.spread_m[:, self.twins]) / 2,
+        )
+
+    def _points(
+        self,
+        heatmaps: Float[Tensor, "N C K H W"],
+        projections: Float[Tensor, "N C 3 4"],
+        seen: Bool[Tensor, "N C"],
+        cube: tuple[Float[Tensor, "N 3"], Float[Tensor, "N"]],
+        turn: Float[Tensor, "N"] | None,
+    ) -> VolumePoints:
+        views, start, world_from_body, center = self._views(heatmaps, projections, seen, cube, turn)
         xyz = self._completed(start)
         cubes: list[Cube] = []
         tokens = start.new_zeros(*start.shape[:-1], self.config.width)
         for stage in self.stages:
-            tokens, cube = stage(views, xyz, (start, self.twins), tokens, self.body)
-            xyz = cube.settled
-            cubes.append(cube)
+            tokens, searched = stage(views, xyz, (start, self.twins), tokens, self.body)
+            xyz = searched.settled
+            cubes.append(searched)
         sure, far = self.verdict(self._summary(tokens, cubes[-1], start)).unbind(-1)
-        world = tuple(_in_world(cube, center.to(start), world_from_body) for cube in cubes)
-        found = start @ world_from_body.mT + center.to(start)[:, None]
+        world = tuple(_in_world(searched, center, world_from_body) for searched in cubes)
+        found = start @ world_from_body.mT + center[:, None]
         return VolumePoints(world[-1].settled, sure.sigmoid(), FIRST_SPREAD_M * far.clamp(-4, 4).exp(), world, found)
 
     def _completed(self, start: Float[Tensor, "N K 3"]) -> Float[Tensor, "N K 3"]:
@@ -172,8 +198,8 @@ class HeatmapVolumeNet(nn.Module):
         seen: Bool[Tensor, "N C"],
         cube: tuple[Float[Tensor, "N 3"], Float[Tensor, "N"]],
         turn: Float[Tensor, "N"] | None,
-    ) -> tuple[BodyViews, Float[Tensor, "N K 3"], Float[Tensor, "N 3 3"]]:
-        """The views and the starting points in the frame of the body, and world_from_body."""
+    ) -> tuple[BodyViews, Float[Tensor, "N K 3"], Float[Tensor, "N 3 3"], Float[Tensor, "N 3"]]:
+        """The views and the starting points in the frame of the body, world_from_body, and where its origin is."""
         center, side = cube
         channels, keypoints = heatmaps.shape[2], self.body.mean.shape[0]
         if channels != keypoints:
@@ -190,13 +216,16 @@ class HeatmapVolumeNet(nn.Module):
             rays = rays_of_cells(local, peaks.xy, torch.where(there, peaks.height, 0.0))
             start = agreed_points(rays)
             start = torch.where((start.abs() < side[:, None, None]).all(-1, keepdim=True), start, torch.nan)
-            world_from_body = self.frame(start, turn)
-            start = start @ world_from_body
+            origin, world_from_body = _middle(start), self.frame(start, turn)
+            start = (start - origin[:, None]) @ world_from_body
             matrix = local[..., :3] @ world_from_body[:, None]
-            rays = Rays(rays.origins @ world_from_body, rays.directions @ world_from_body[:, None], rays.weight)
+            offset = local[..., 3:] + local[..., :3] @ origin[:, None, :, None]
+            ends = (rays.origins - origin[:, None]) @ world_from_body
+            rays = Rays(ends, rays.directions @ world_from_body[:, None], rays.weight)
             m_per_px = inverted(matrix)[0].norm(dim=-2)[..., 0]
-            local = torch.cat([matrix, local[..., 3:]], dim=-1)
-            return BodyViews(local, rays, peaks, 1 / m_per_px.clamp(min=1e-9), heatmaps), start, world_from_body
+            local = torch.cat([matrix, offset], dim=-1)
+            views = BodyViews(local, rays, peaks, 1 / m_per_px.clamp(min=1e-9), heatmaps)
+            return views, start, world_from_body, center.to(start) + origin
 
 
 class _Stage(nn.Module):
@@ -258,6 +287,14 @@ def _weighing(raw: Float[Tensor, "N C K 3"]) -> Weighing:
         (other - 3).exp().clamp(LEAST_LIKELY, MOST_LIKELY),
         (nothing - 4).exp().clamp(LEAST_LIKELY, MOST_LIKELY),
     )
+
+
+def _middle(start: Float[Tensor, "N K 3"]) -> Float[Tensor, "N 3"]:
+    """Of the box around points, without those that are far from most; 0 where there are too few."""
+    near = ((start - start.nanmedian(1, keepdim=True).values).norm(dim=-1) < REACH_M)[..., None]
+    low = torch.where(near, start, torch.inf).amin(1)
+    high = torch.where(near, start, -torch.inf).amax(1)
+    return torch.where(near.sum(1) >= LEAST_POINTS, (low + high) / 2, 0.0)
 
 
 def _in_world(cube: Cube, center: Float[Tensor, "N 3"], world_from_body: Float[Tensor, "N 3 3"]) -> Cube:

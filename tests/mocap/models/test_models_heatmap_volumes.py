@@ -231,6 +231,26 @@ def test_a_turned_and_moved_world_gives_turned_and_moved_points():
     assert (here @ turn.T + shift - there).norm(dim=-1).max() < 1e-3
 
 
+def test_a_mirrored_scene_gives_mirrored_points():
+    """Left and right exchanged, in space and in name: the mean of both looks knows no sides."""
+    _, heatmaps, projections, seen, center, side = scene(3)
+    net, flip = network(), torch.tensor([-1.0, 1, 1, 1])
+    here = net(heatmaps, projections, seen, center, side)
+    there = net(heatmaps[:, :, net.twins], projections * flip, seen, center * flip[:3], side)
+    assert (here.xyz - there.xyz[:, net.twins] * flip[:3]).norm(dim=-1).max() < 1e-4
+    assert (here.confidence - there.confidence[:, net.twins]).abs().max() < 1e-5
+    assert (net.train()(heatmaps, projections, seen, center, side).xyz - here.xyz).norm(dim=-1).max() > 1e-4
+
+
+def test_the_given_centre_need_not_be_exact():
+    """The body's own middle is found in the heatmaps; the centre says only where to look."""
+    _, heatmaps, projections, seen, center, side = scene(4)
+    net = network()
+    here = net(heatmaps, projections, seen, center, side).xyz
+    moved = net(heatmaps, projections, seen, center + torch.tensor([0.2, -0.3, 0.4]), side).xyz
+    assert (here - moved).norm(dim=-1).max() < 1e-3
+
+
 def test_nothing_seen_is_finite_and_differentiable():
     _, heatmaps, projections, seen, center, side = scene(2)
     net = network().train()
