@@ -13,6 +13,7 @@ from PIL import Image
 
 from dataset_worlds import ACTIONS, HUMAN36M_CAMERAS, SUBJECTS, write_checkpoints, write_human36m, write_panoptic
 from mocap.models.published_weights import load_published
+from mocap.models.triangulation_nets import AlgebraicNet, AlgebraicNetConfig, VolumetricNet, VolumetricNetConfig
 from running_mocap import complaint, invoke
 
 SIZE, VOXELS = 64, 8
@@ -29,7 +30,7 @@ def world(tmp_path_factory):
     return root, labels, *write_checkpoints(root)
 
 
-def published_view(root: Path, labels: dict, row: int, camera: int) -> tuple[np.ndarray, np.ndarray] | None:
+def published_view(root: Path, labels: dict, row: int, camera: int, size: int) -> tuple[np.ndarray, np.ndarray] | None:
     """One view as the published data set makes it: BGR, PIL's crop, OpenCV's resize; K moved, then scaled; mm."""
     record = labels["table"][row]
     top, left, bottom, right = (int(v) for v in record["bbox_by_camera_tlbr"][camera])
@@ -39,19 +40,19 @@ def published_view(root: Path, labels: dict, row: int, camera: int) -> tuple[np.
     name = f"img_{record['frame_idx'] + 1:06d}.jpg"
     picture = cv2.imread(str(root / "processed" / scene / HUMAN36M_CAMERAS[camera] / name))
     cut = np.asarray(Image.fromarray(picture).crop((left, top, right, bottom)))
-    resized = cv2.resize(cut, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA)
     normal = (resized / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     posed = labels["cameras"][record["subject_idx"], camera]
     K = posed["K"].astype(np.float64)
     K[0, 2], K[1, 2] = K[0, 2] - left, K[1, 2] - top
-    K[0] *= SIZE / (right - left)
-    K[1] *= SIZE / (bottom - top)
+    K[0] *= size / (right - left)
+    K[1] *= size / (bottom - top)
     return normal.transpose(2, 0, 1), K @ np.hstack([posed["R"], posed["t"]]).astype(np.float64)
 
 
-def published_points_mm(root, labels, algebraic, volumetric, row) -> dict[str, np.ndarray]:
+def published_points_mm(root, labels, algebraic, volumetric, row, size=SIZE) -> dict[str, np.ndarray]:
     """Both networks on one moment, from what the published data set gives."""
-    views = [view for camera in range(4) if (view := published_view(root, labels, row, camera)) is not None]
+    views = [view for camera in range(4) if (view := published_view(root, labels, row, camera, size)) is not None]
     pictures = torch.tensor(np.stack([view[0] for view in views]), dtype=torch.float32)[None]
     in_mm = np.stack([view[1] for view in views])
     in_m = torch.tensor(in_mm / [1, 1, 1, 1000], dtype=torch.float32)[None]
@@ -122,6 +123,28 @@ def test_human36m_figures_equal_a_naive_computation(world, naive):
                 expected = naive_mpjpe([c[0] for c in s11], [c[1] for c in s11], relative=kind == "relative")
                 assert got[f"{kind}_by_subject_mm"]["S11"] == pytest.approx(expected, abs=TOLERANCE_MM)
     assert reports["volumetric"]["paper_relative_mm"] == 20.4
+
+
+@pytest.mark.slow
+def test_networks_of_the_published_size_run_from_their_files(tmp_path):
+    """ResNet-152 with confidences and the whole V2V, random weights; pictures and the cube smaller, for the time."""
+    labels = write_human36m(tmp_path)
+    paths = tmp_path / "alg.pth", tmp_path / "vol.pth"
+    torch.manual_seed(1)
+    algebraic, volumetric = AlgebraicNet(AlgebraicNetConfig()), VolumetricNet(VolumetricNetConfig(size=32))
+    for network, path in zip((algebraic, volumetric), paths, strict=True):
+        torch.save({f"module.{key}": tensor for key, tensor in network.eval().state_dict().items()}, path)
+    done = invoke(
+        *("evaluate-dataset", "human36m", tmp_path, "--algebraic", paths[0], "--volumetric", paths[1], "--json"),
+        *("--input-size", 128, "--voxels", 32, "--subjects", "S11", "--every", 3),
+    )
+    assert done.returncode == 0, done.stderr
+    row = int(np.flatnonzero(labels["table"]["subject_idx"] == SUBJECTS.index("S11"))[0])
+    points = published_points_mm(tmp_path, labels, algebraic, volumetric, row, size=128)
+    truth = labels["table"][row]["keypoints"].astype(float)
+    for report in json.loads(done.stdout)[1:]:
+        expected = naive_mpjpe([points[report["method"]]], [truth], relative=False)
+        assert report["all_scenes"]["absolute_mm"] == pytest.approx(expected, abs=TOLERANCE_MM)
 
 
 def test_human36m_prints_the_papers_table(world):
