@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from evaluated_takes import true_take, write_take
+from measure_session_labels import measured
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.truth import TakeTruth
@@ -177,6 +178,15 @@ def test_takes_become_labelled_people(filmed):
         assert (person.picture[y[inside], x[inside], 0] > 150).mean() > 0.9
     (again,) = session_sources([filmed.parents[1]], SessionLabelConfig(every=4))
     assert len(again) == len(source)
+
+
+def test_the_tool_measures_labels_against_the_truth(filmed, truth):
+    """Medians of the length of Gaussian noise: 1.18 σ; labels keep the share that `share_of_noise_kept` says."""
+    figures = measured(filmed, SessionLabelConfig())
+    assert figures["cameras"] == 4
+    assert figures["said_px"][0] == pytest.approx(1.1774 * NOISE_PX, rel=0.1)  # type: ignore[index]
+    assert figures["label_px"][0] < 0.75 * figures["said_px"][0]  # type: ignore[index]
+    assert figures["hidden_label_px"] == [], "every view has seen everything"
 
 
 def test_a_take_that_is_not_ready_is_told(filmed, tmp_path, truth):
