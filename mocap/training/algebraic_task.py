@@ -57,7 +57,7 @@ class AlgebraicTaskConfig(Config):
     net: ViewConfidenceConfig = ViewConfidenceConfig()
     people: int = Field(default=96, ge=1)
     cameras: tuple[int, int] = (2, 5)
-    errors: tuple[str, ...] = ("blazepose_like", "hard")
+    errors: tuple[str, ...] = ("blazepose_measured", "blazepose_like", "hard")
     with_heatmaps: float = Field(default=0.25, ge=0, le=1)
     body: Literal["auto", "anny", "humanoid"] = "auto"
     bodies: int = Field(default=128, ge=1)

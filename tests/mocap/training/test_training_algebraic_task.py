@@ -12,6 +12,7 @@ from mocap.training.algebraic_task import AlgebraicTask, AlgebraicTaskConfig
 SMALL = AlgebraicTaskConfig(
     net=ViewConfidenceConfig(width=16, heads=2, blocks=1),
     people=24,
+    errors=("blazepose_like", "hard"),
     bodies=4,
     body="humanoid",
     with_heatmaps=0.5,
