@@ -67,6 +67,7 @@ class WeightFiles:
 
 def load_nets(files: WeightFiles, *, device: str = "cpu", size: int | None = None) -> PublishedNets:
     """The networks of checkpoints, ready to run. size: voxels a side of the cube, where not the published 64."""
+    _check_device(device)
     nets = {}
     for name, kind in (("algebraic", AlgebraicNet), ("volumetric", VolumetricNet)):
         path = getattr(files, name)
@@ -77,6 +78,9 @@ def load_nets(files: WeightFiles, *, device: str = "cpu", size: int | None = Non
                 raise InputError(f"is the {other} network", where=path, remedy=f"Give it with --{other}.")
             nets[name] = net.to(device)
     if size is not None and "volumetric" in nets:
+        step = 2 ** nets["volumetric"].config.v2v.depth
+        if size < step or size % step:
+            raise InputError(f"a cube of {size} voxels a side; this network needs a multiple of {step}")
         nets["volumetric"].config = replace(nets["volumetric"].config, size=size)
     backbone = None if files.backbone is None else load_published_backbone(files.backbone).to(device)
     return PublishedNets(**nets, backbone=backbone)
@@ -120,6 +124,13 @@ def ransac_points(
     cells, _ = hard_argmax_2d(heatmaps)
     xy = cells * cells.new_tensor([picture_size[0] / heatmaps.shape[-1], picture_size[1] / heatmaps.shape[-2]])
     return triangulate_ransac(projections, xy, torch.ones_like(xy[..., 0]))[0]
+
+
+def _check_device(device: str) -> None:
+    if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
+        raise InputError(f"no device {device!r}", remedy="Give cpu, cuda or cuda:0.")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("PyTorch finds no GPU here", remedy="Use --device cpu, or install a build with CUDA.")
 
 
 def _in_cube(

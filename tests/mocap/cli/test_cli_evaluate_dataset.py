@@ -218,6 +218,13 @@ def test_mistakes_of_human36m_are_explained(world, tmp_path):
         invoke(*base, "--algebraic", algebraic, "--aggregation", "mean")
     )
     assert "--pelvis: 'guess'" in complaint(invoke(*base, "--algebraic", algebraic, "--pelvis", "guess"))
+    assert "--input-size: 100 is no multiple of 32" in complaint(
+        invoke(*base, "--algebraic", algebraic, "--input-size", 100)
+    )
+    assert "10 voxels a side; this network needs a multiple of 4" in complaint(
+        invoke(*base, "--volumetric", volumetric, "--voxels", 10)
+    )
+    assert "no device 'gpu'. Give cpu, cuda" in complaint(invoke(*base, "--algebraic", algebraic, "--device", "gpu"))
     assert "no subject S5" in complaint(invoke(*base, "--algebraic", algebraic, "--subjects", "S5"))
     empty = ("evaluate-dataset", "human36m", tmp_path, "--algebraic", algebraic)
     assert "human36m-multiview-labels-GTbboxes.npy: no such file" in complaint(invoke(*empty))
