@@ -5,7 +5,7 @@
 Scene after scene is filmed (bodies, clothes, motions, rooms, furniture, lenses, heights, distances, sometimes a second
 person), each with four cameras and some moments of a few frames in a row; the pipeline's detector looks at the videos,
 and its reports are compared with the exact views. Scenes that lie in FOLDER already are not made again; number n of a
-seed is always the same. Takes about half a second a view on one core.
+seed is always the same. Takes about half a second a picture on a free core.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tomlkit
 from scipy.optimize import linear_sum_assignment
 
 from calibration.camera import Camera, Rig
+from fit_detector_errors_picture import draw
 from mocap.core.keypoints import load_keypoint_set
 from mocap.geometry.threads import one_thread
 from mocap.io.video import VideoReader
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for what was seen in each scene")
     parser.add_argument("--film-only", action="store_true", help="neither fit nor write")
     parser.add_argument("-o", "--output", type=Path, default=FILE)
+    parser.add_argument("--picture", type=Path, help="compares measured and sampled errors")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     views = MeasuredViews.joined([seen_in(options, n) for n in range(-(-options.views // PICTURES))])
@@ -81,6 +83,8 @@ def main() -> None:
     found = fit_errors(views, KEYPOINTS, provenance(options))
     options.output.write_text(as_toml(found), encoding="utf-8", newline="\n")
     show(found)
+    if options.picture is not None:
+        draw(views, found, options.picture)
 
 
 def seen_in(options: argparse.Namespace, number: int) -> MeasuredViews:
@@ -117,11 +121,13 @@ def show(found: MeasuredErrors) -> None:
     for part in (found.provenance, found.errors, found.heatmaps):
         print("  ".join(f"{name} {value}" for name, value in part.items()))
     torso = float(found.provenance["torso_mm"])
-    print("keypoint: spread visible, hidden by itself, by others, % of size; of a person, mm; of a view, %; along")
+    print("keypoint: spread visible, hidden by itself, by others, % of size; of a person, mm; of a view, %; along, %;")
+    print("mean offset forward, left, up, mm")
     for k, name in enumerate(found.names):
         spread = " ".join(f"{100 * value:5.2f}" for value in found.spread[k])
         lasting = f"{torso * found.person[k]:5.1f} {100 * found.view[k]:5.2f} {100 * found.along[k]:6.1f}"
-        print(f"{name:16s} {spread}  {lasting}")
+        offset = " ".join(f"{torso * value:6.1f}" for value in found.mean_offset[k])
+        print(f"{name:16s} {spread}  {lasting}  {offset}")
 
 
 def make_scene(seed: int, number: int) -> Scene:

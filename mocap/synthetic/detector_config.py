@@ -29,7 +29,7 @@ class DetectorErrors(Config):
 
     measured: name of a network of which bias, spread and confidence are known for every keypoint and direction of view
     (`measured_errors`). Then they take the place of noise_share, by_keypoint, hidden_self, hidden_other, bias_share,
-    confidence and hidden_doubt.
+    confidence, hidden_doubt and confidence_spread.
 
     swap_share: left and right exchanged, the whole person; swap_limb_share: the arms, or the legs. They are shares seen
     from the front; from the side and from behind they are `swap_profile` and `swap_back` times as likely.
@@ -39,7 +39,8 @@ class DetectorErrors(Config):
     the cases, and where there is nobody else, that is a place in the background: for a whole person anywhere in the
     picture, for a keypoint `stray_reach` (least, most; shares of the size) away.
 
-    missing_*: shares of keypoints that are not reported, by how they show. lost_share: whole persons that are not.
+    missing_*: shares of keypoints that are not reported, by how they show. lost_share: whole persons that are not;
+    lost_hidden: of those whom others hide for the most part (0: as any other).
     least_inside: a person of whom a smaller share of keypoints is in the picture is not found; then `phantom_share` is
     how often something else is taken for them.
 
@@ -78,6 +79,7 @@ class DetectorErrors(Config):
     missing_outside: float = Field(default=1.0, ge=0, le=1)
     missing_s: float = Field(default=0.15, ge=0)
     lost_share: float = Share
+    lost_hidden: float = Share
     lost_s: float = Field(default=0.2, ge=0)
     least_inside: float = Share
     phantom_share: float = Share

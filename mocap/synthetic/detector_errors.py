@@ -33,6 +33,8 @@ MEAN_SPREAD = 0.072
 """Of COCO's twelve limb keypoints and head; keypoints that COCO lacks have this."""
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.01, 0.999
 BOX_MARGIN = 1.1
+HIDDEN_MUCH = 0.3
+"""Share of keypoints hidden by others from which on `lost_hidden` holds."""
 LEAST_KEYPOINTS = 3
 """Fewer keypoints in an image are no person."""
 
@@ -88,8 +90,8 @@ def detect(views: TrueViews, errors: DetectorErrors, rng: np.random.Generator) -
     error = _noise(views, errors, record.sigma_px, rng) + record.bias_px
     xy = places.xy + error
     distance = np.linalg.norm(xy - places.believed, axis=-1)
-    base = _faultless(errors, code, views.keypoint_set.names)
-    confidence = _confidence(errors, base, distance / np.maximum(places.size, 1.0)[..., None], rng)
+    faultless = _faultless(errors, code, views.keypoint_set.names)
+    confidence = _confidence(errors, faultless, distance / np.maximum(places.size, 1.0)[..., None], rng)
     reported = np.isfinite(xy).all(-1) & ~_missing(views, errors, code, rng)
     reported &= ~record.lost[..., None]
     return Detected(np.where(reported[..., None], xy, np.nan), np.where(reported, confidence, 0.0), record)
@@ -141,9 +143,16 @@ def _record(
         drawn = rng.standard_normal((lead, 1, *sigma.shape[2:], 2))
         bias = errors.bias_share * places.size[..., None, None] * drawn
         bias = bias if bias.shape[0] == len(sigma) else np.broadcast_to(bias, (*sigma.shape, 2))
-    lost = draw_spells(rng, sigma.shape[:3], errors.lost_share, views.frames(errors.lost_s)).active
+    lost = draw_spells(rng, sigma.shape[:3], _lost_share(views, errors), views.frames(errors.lost_s)).active
     lost = (lost | places.absent) & ~places.phantom
     return ErrorRecord(places.xy, places.believed, places.person, places.keypoint, sigma, bias, lost, places.phantom)
+
+
+def _lost_share(views: TrueViews, errors: DetectorErrors) -> Float[np.ndarray, "T P C"] | float:
+    if not errors.lost_hidden:
+        return errors.lost_share
+    much = (views.visibility == Visibility.HIDDEN_BY_OTHER).mean(-1) > HIDDEN_MUCH
+    return np.where(much, errors.lost_hidden, errors.lost_share)
 
 
 def _measured_bias(
@@ -205,26 +214,27 @@ def _missing(
 
 def _faultless(
     errors: DetectorErrors, code: Integer[np.ndarray, "T P C K"], names: tuple[str, ...]
-) -> Float[np.ndarray, "T P C K"]:
-    """Logit of the confidence of a point without error."""
+) -> tuple[Float[np.ndarray, "T P C K"], Float[np.ndarray, "T P C K"] | float]:
+    """Mean and spread of the logit of the confidence of a point without error."""
     if errors.measured:
-        return by_state(measured_for(errors.measured, names).confidence, code)
+        found = measured_for(errors.measured, names)
+        return by_state(found.confidence, code), by_state(found.confidence_spread, code)
     logit = np.full(code.shape, np.log(errors.confidence / (1 - errors.confidence)))
-    return logit - errors.hidden_doubt * (code != Visibility.VISIBLE)
+    return logit - errors.hidden_doubt * (code != Visibility.VISIBLE), errors.confidence_spread
 
 
 def _confidence(
     errors: DetectorErrors,
-    faultless: Float[np.ndarray, "T P C K"],
+    faultless: tuple[Float[np.ndarray, "T P C K"], Float[np.ndarray, "T P C K"] | float],
     relative_error: Float[np.ndarray, "T P C K"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "T P C K"]:
     """relative_error: distance from where the network believes the point to be, in sizes of the person."""
-    logit = faultless
+    logit, spread = faultless
     if errors.error_doubt:
         logit = logit - errors.error_doubt * np.log1p((relative_error / errors.error_reference) ** 2)
-    if errors.confidence_spread:
-        logit = logit + errors.confidence_spread * rng.standard_normal(logit.shape)
+    if np.any(spread):
+        logit = logit + spread * rng.standard_normal(logit.shape)
     return np.clip(1 / (1 + np.exp(-logit)), LEAST_CONFIDENCE, MOST_CONFIDENCE)
 
 

@@ -34,7 +34,8 @@ class HeatmapConfig(Config):
     """size: width, height in cells. sigma_cells: of a peak of confidence 1 and of confidence 0; height: likewise.
 
     second_share: of keypoints with a second peak, at the place of the other side or of another person, of a height of
-    `second_height` (least, most) of the first. noise: mean of the floor (that of |Gaussian|). box_padding: how much
+    `second_height` (least, most) of the first; second_beside: share of those that lie anywhere `second_reach` cells
+    (least, most) from the first instead. noise: mean of the floor (that of |Gaussian|). box_padding: how much
     larger the box is than the person; box_jitter: spread of its middle and size, as a share of its side. height_spread:
     of the height at one confidence; sigma_spread: of the logarithm of sigma; offset_cells: of a peak about the reported
     place, per axis.
@@ -45,6 +46,8 @@ class HeatmapConfig(Config):
     height: tuple[float, float] = (1.0, 0.15)
     second_share: float = Field(default=0.1, ge=0, le=1)
     second_height: tuple[float, float] = (0.2, 0.9)
+    second_beside: float = Field(default=0.0, ge=0, le=1)
+    second_reach: tuple[float, float] = (7.0, 30.0)
     noise: float = Field(default=0.01, ge=0)
     box_padding: float = Field(default=1.25, gt=0)
     box_jitter: float = Field(default=0.05, ge=0)
@@ -183,7 +186,7 @@ def make_heatmaps(
     first, sigma, height = _varied(first, sigma, height, config, rng)
     places, sigmas, heights = first[..., None, :], sigma[..., None], height[..., None]
     if sighted.rivals is not None and config.second_share:
-        second = heatmap_from_image(sighted.rivals, sighted.box, config.size)
+        second = _beside(first, heatmap_from_image(sighted.rivals, sighted.box, config.size), config, rng)
         rival = rng.uniform(*config.second_height, shape) * height * (rng.random(shape) < config.second_share)
         rival = np.where(np.isfinite(first).all(-1), rival, 0.0)
         places = np.stack([first, second], axis=-2)
@@ -191,6 +194,23 @@ def make_heatmaps(
     at, wide, high = (torch.from_numpy(np.asarray(a, dtype=np.float32)) for a in (places, sigmas, heights))
     maps = None if out is None else out[: sighted.confidence.size * tall * width].view(-1, tall, width)
     return draw_peaks(at, wide, high, config.size, floor=_noise(shape, config, rng), out=maps)
+
+
+def _beside(
+    first: Float[np.ndarray, "*b K 2"],
+    second: Float[np.ndarray, "*b K 2"],
+    config: HeatmapConfig,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "*b K 2"]:
+    """Some second peaks anywhere about the first, near ones as often as far ones on a scale of factors."""
+    if not config.second_beside:
+        return second
+    shape = first.shape[:-1]
+    least, most = config.second_reach
+    reach = least * (most / least) ** rng.random(shape)
+    angle = rng.uniform(0, 2 * np.pi, shape)
+    beside = first + reach[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return np.where((rng.random(shape) < config.second_beside)[..., None], beside, second)
 
 
 def _varied(

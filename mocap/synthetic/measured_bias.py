@@ -14,15 +14,16 @@ from mocap.synthetic.measured_sorting import SortedErrors
 from mocap.synthetic.measured_views import MeasuredViews
 
 DEGREE = 2
-"""Of the polynomials in the direction of view."""
+"""Of the polynomials in the direction of view. For people left out of the fit, the median error of visible points falls
+from 1.35 % of the size to 0.91 with one offset, 0.85 with degree 1, 0.82 with 2 and with 3."""
 ROUNDS = 8
 KNEE = 1.5
 """Robust spreads at which an error begins to count less (Huber)."""
 RIDGE, ALONG_RIDGE = 200.0, 1.0
 """Weight of the assumption that an offset does not vary with the direction, and that there is none, in views that look
-square at it. Scenes left out are foretold best with 100 to 400; a clip's 24 pictures are much alike."""
+square at it: a clip's pictures are much alike. What is left of people left out changes little from 50 to 800."""
 HIDDEN_WEIGHT = 0.2
-LIMIT = 4.0
+LIMIT = 2.5
 """Robust spreads at which errors are cut off before products of them are averaged."""
 
 

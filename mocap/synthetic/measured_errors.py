@@ -36,6 +36,7 @@ NEIGHBOURS = {
     "toe": "heel",
 }
 """Last word of a keypoint's name -> that of its neighbour on the same side, nearer to the trunk."""
+COLUMNS = ("offset", "mean_offset", "along", "person", "view", "spread", "confidence", "confidence_spread")
 STATES = (Visibility.VISIBLE, Visibility.HIDDEN_BY_SELF, Visibility.HIDDEN_BY_OTHER)
 """Order of `spread` and `confidence`. Points outside of the picture count as hidden by something."""
 
@@ -44,18 +45,22 @@ STATES = (Visibility.VISIBLE, Visibility.HIDDEN_BY_SELF, Visibility.HIDDEN_BY_OT
 class MeasuredErrors:
     """Of K keypoints; offsets and `person` in torso lengths, the other spreads in sizes of the person.
 
-    offset: (K, 3, D) coefficients of `direction_basis`. along: (K,). person, view: (K,) standard deviations per axis.
-    spread: (K, 3) of the noise, per axis, and confidence: (K, 3) logit of a faultless point, by `STATES`. errors,
-    heatmaps: values for the fields of `DetectorErrors` and `HeatmapConfig`. provenance: how it was measured.
+    offset: (K, 3, D) coefficients of `direction_basis`. mean_offset: (K, 3) the one that fits all directions best, for
+    whoever wants a marker's place instead of errors to draw. along: (K,). person, view: (K,) standard deviations per
+    axis. By `STATES`: spread (K, 3) of the noise, per axis; confidence and confidence_spread (K, 3), mean and standard
+    deviation of a faultless point's logit. errors, heatmaps: values for the fields of `DetectorErrors` and
+    `HeatmapConfig`. provenance: how it was measured.
     """
 
     names: tuple[str, ...]
     offset: Float[np.ndarray, "K 3 D"]
+    mean_offset: Float[np.ndarray, "K 3"]
     along: Float[np.ndarray, "K"]
     person: Float[np.ndarray, "K"]
     view: Float[np.ndarray, "K"]
     spread: Float[np.ndarray, "K 3"]
     confidence: Float[np.ndarray, "K 3"]
+    confidence_spread: Float[np.ndarray, "K 3"]
     errors: Mapping[str, Any]
     heatmaps: Mapping[str, Any]
     provenance: Mapping[str, Any]
@@ -72,11 +77,13 @@ class MeasuredErrors:
         return MeasuredErrors(
             names=tuple(names),
             offset=picked(self.offset, 0.0),
+            mean_offset=picked(self.mean_offset, 0.0),
             along=picked(self.along, 0.0),
             person=picked(self.person, self.person.mean()),
             view=picked(self.view, self.view.mean()),
             spread=picked(self.spread, self.spread.mean(0)),
             confidence=picked(self.confidence, self.confidence.mean(0)),
+            confidence_spread=picked(self.confidence_spread, self.confidence_spread.mean(0)),
             errors=self.errors,
             heatmaps=self.heatmaps,
             provenance=self.provenance,
@@ -87,11 +94,13 @@ class MeasuredErrors:
         keypoints = {
             name: {
                 "offset": np.round(self.offset[k], 4).tolist(),
+                "mean_offset": np.round(self.mean_offset[k], 4).tolist(),
                 "along": round(float(self.along[k]), 4),
                 "person": round(float(self.person[k]), 4),
                 "view": round(float(self.view[k]), 5),
                 "spread": np.round(self.spread[k], 5).tolist(),
                 "confidence": np.round(self.confidence[k], 2).tolist(),
+                "confidence_spread": np.round(self.confidence_spread[k], 2).tolist(),
             }
             for k, name in enumerate(self.names)
         }
@@ -102,10 +111,7 @@ class MeasuredErrors:
 def measured_from_table(table: Mapping[str, Any]) -> MeasuredErrors:
     """What `to_table` has written."""
     keypoints = table["keypoints"]
-    columns = {
-        field: np.array([entry[field] for entry in keypoints.values()], dtype=np.float64)
-        for field in ("offset", "along", "person", "view", "spread", "confidence")
-    }
+    columns = {field: np.array([entry[field] for entry in keypoints.values()], dtype=np.float64) for field in COLUMNS}
     rest = {name: table[name] for name in ("errors", "heatmaps", "provenance")}
     return MeasuredErrors(tuple(keypoints), **columns, **rest)
 

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 
 from mocap.core.keypoints import KeypointSet
 from mocap.core.truth import Visibility
+from mocap.synthetic.detector_errors import HIDDEN_MUCH
 from mocap.synthetic.measured_bias import Bias, FlatViews, LastingSpread, fit_bias, fit_lasting, flat_views
 from mocap.synthetic.measured_errors import STATES, MeasuredErrors, by_state
 from mocap.synthetic.measured_heatmaps_fit import fit_heatmaps
@@ -34,6 +35,8 @@ CLEAR = 0.1
 """Most of a person's keypoints that others hide where it counts as lost by the detector's own fault."""
 LEAST_NOISE = 0.3
 """Of the whole spread that is left to noise, at least."""
+MOST_FACTOR = 0.7
+"""Beyond, the median of drawn errors rises above the measured one."""
 MOST_DOF, LEAST_DOF = 30.0, 3.0
 ERROR_REFERENCE = 0.01
 CLIPPED = (0.01, 0.999)
@@ -43,7 +46,8 @@ CLIPPED = (0.01, 0.999)
 class _Noise:
     """spread: (K, 3) per axis, all causes together, in sizes; noise: the same without what lasts. dof: of the tails.
 
-    view_factor: (V,) how much larger errors are in each view than in most; view_spread: of its logarithm.
+    view_factor: (V,) how much larger errors are in each view than in most; view_spread: of the logarithm of the factor
+    on the noise that makes them so. share: of the noise in the square of a visible point's median error.
     """
 
     spread: Float[np.ndarray, "K 3"]
@@ -51,6 +55,7 @@ class _Noise:
     dof: float
     view_factor: Float[np.ndarray, "V"]
     view_spread: float
+    share: float
 
 
 def fit_errors(views: MeasuredViews, keypoint_set: KeypointSet, provenance: Mapping[str, Any]) -> MeasuredErrors:
@@ -66,11 +71,13 @@ def fit_errors(views: MeasuredViews, keypoint_set: KeypointSet, provenance: Mapp
     return MeasuredErrors(
         names=keypoint_set.names,
         offset=bias.offset,
+        mean_offset=fit_bias(flat, keypoint_set, degree=0).offset[..., 0],
         along=bias.along,
         person=lasting.person,
         view=lasting.view,
         spread=noise.noise,
-        confidence=confidence,
+        confidence=confidence[0],
+        confidence_spread=confidence[1],
         errors={name: _plain(value) for name, value in errors.items()}
         | {"tail_dof": round(noise.dof, 2), "view_spread": round(noise.view_spread, 3)},
         heatmaps=fit_heatmaps(views, kinds, keypoint_set),
@@ -107,7 +114,8 @@ def _fit_noise(
     known = np.isfinite(radius)
     median = np.stack([_median(radius, known & (state == code)) for code in STATES], axis=-1)
     enough = np.stack([(known & (state == code)).sum(0) >= LEAST_VIEWS for code in STATES], axis=-1)
-    factor = _median(median / median[:, :1], enough)
+    unit = (radius / median[:, 0]).reshape(-1, 1)
+    factor = np.array([_median(unit, (known & (state == code)).reshape(-1, 1))[0] for code in STATES])
     median = np.where(enough, median, median[:, :1] * np.where(np.isfinite(factor), factor, HIDDEN_FACTOR))
     unit = radius / by_state(median, state)
     visible = known & (state == Visibility.VISIBLE)
@@ -116,13 +124,33 @@ def _fit_noise(
     within = (unit / of_view[:, None])[visible & many[:, None]]
     dof = _dof_of(float(np.quantile(within, 0.95)))
     sampling = np.mean(1.57 / visible.sum(1)[many]) * LOG_RADIUS_SPREAD**2
-    view_spread = float(np.sqrt(max(np.var(np.log(of_view[many])) - sampling, 0.0)))
+    level_spread = float(np.sqrt(max(np.var(np.log(of_view[many])) - sampling, 0.0)))
     spread = median / quantile_of_tails(0.5, dof)
     square = np.square(flat.px_from_torso / flat.size[:, None, None]).sum((1, 2)).mean() / 2
     lasts = lasting.view**2 + lasting.person**2 * square
-    noise = np.sqrt(np.maximum(spread**2 - lasts[:, None], (LEAST_NOISE * spread) ** 2))
+    # Squares of medians add up nearly, variances of tails do not show in them. 2 ln 2: median square of a Gaussian.
+    core = np.maximum(median**2 - 2 * np.log(2) * lasts[:, None], (LEAST_NOISE * median) ** 2)
+    noise = np.sqrt(core) / quantile_of_tails(0.5, dof)
+    share = float((core[:, 0] / median[:, 0] ** 2).mean())
+    view_spread = _factor_spread(level_spread, share)
     of_view = np.where(many, of_view, 1.0)[: len(left)]
-    return _Noise(spread, noise, dof, of_view, view_spread)
+    return _Noise(spread, noise, dof, of_view, view_spread, share)
+
+
+def _factor_spread(level_spread: float, share: float) -> float:
+    """Spread of the logarithm of a factor f on the noise, of which errors whose variance is noise to a `share` have
+    levels sqrt(1 - share + share f²) of logarithmic spread `level_spread`. Quadrature by Gauss and Hermite."""
+    at, weight = np.polynomial.hermite_e.hermegauss(21)
+    weight = weight / weight.sum()
+
+    def excess(spread: float) -> float:
+        level = np.log(1 - share + share * np.exp(2 * spread * at)) / 2
+        return float(np.sqrt(weight @ np.square(level - weight @ level))) - level_spread
+
+    if excess(MOST_FACTOR) <= 0:
+        return MOST_FACTOR
+    root: Any = brentq(excess, 0.0, MOST_FACTOR)
+    return float(root)
 
 
 def _median(radius: Float[np.ndarray, "V K"], chosen: Bool[np.ndarray, "V K"]) -> Float[np.ndarray, "K"]:
@@ -148,32 +176,36 @@ def _dof_of(ratio: float) -> float:
 
 
 def _fit_memory(flat: FlatViews, left: Float[np.ndarray, "V K 2"], noise: _Noise) -> dict[str, Any]:
-    """How much of the noise stays from frame to frame, and for how long, from products of frames in a row."""
-    unit = left / flat.size[:, None, None] / by_state(noise.spread, flat.visibility)[..., None]
-    length = np.linalg.norm(unit, axis=-1)
-    unit = unit * np.minimum(1.0, 3.0 / np.maximum(length, 1e-9))[..., None]
+    """How much of the noise stays from frame to frame, and for how long, from how far errors of visible points move.
+
+    Of plane Gaussians of spread s, |a - b|² has the median 2 ln 2 · 2 s² (1 - correlation). Median and not mean, as
+    the mean is that of the few views that are far off.
+    """
+    scale = noise.spread[:, 0] * noise.view_factor[:, None]
+    unit = left / flat.size[:, None, None] / scale[..., None]
+    unit = np.where((flat.visibility == Visibility.VISIBLE)[..., None], unit, np.nan)
+    median = _median(np.linalg.norm(unit, axis=-1).reshape(-1, 1), np.isfinite(unit[..., 0]).reshape(-1, 1))[0]
     series = flat.clip * 10_000 + flat.moment
-    shared = np.array([_product(unit, series, lag) for lag in (0, 1, 2, 3)])
-    other = np.flatnonzero((np.diff(flat.clip) == 0) & (np.diff(flat.moment) != 0))
-    stays = float(np.nanmean((unit[other] * unit[other + 1]).sum(-1)))
-    correlation = np.clip((shared - stays) / (shared[0] - stays), 1e-3, 1.0)
-    slope, start = np.polyfit([1.0, 2.0, 3.0], np.log(correlation[1:]), 1)
-    return {
-        "lasting": float(np.clip(np.exp(start), 0.0, 1.0)),
-        "lasting_s": float(np.clip(-1 / min(slope, -1e-3) / float(flat.fps.mean()), 0.0, 2.0)),
-        "tails_last": True,
-    }
+    lags = np.array([1.0, 2.0, 3.0])
+    moved = np.array([_moved(unit, series, int(lag)) for lag in lags])
+    lost = moved**2 / (2 * median**2 * noise.share)
+    slope, start = np.polyfit(lags, lost, 1)
+    lasting = float(np.clip(1 - start, 0.1, 1.0))
+    memory = lasting / max(slope, 1e-3)
+    return {"lasting": lasting, "lasting_s": float(np.clip(memory / flat.fps.mean(), 0.0, 2.0)), "tails_last": True}
 
 
-def _product(unit: Float[np.ndarray, "V K 2"], series: np.ndarray, lag: int) -> float:
+def _moved(unit: Float[np.ndarray, "V K 2"], series: np.ndarray, lag: int) -> float:
+    """Median length of the way of an error from one frame to a later one."""
     together = np.flatnonzero(series[: len(series) - lag] == series[lag:])
-    return float(np.nanmean((unit[together] * unit[together + lag]).sum(-1)))
+    way = np.linalg.norm(unit[together + lag] - unit[together], axis=-1).reshape(-1, 1)
+    return float(_median(way, np.isfinite(way))[0])
 
 
 def _fit_confidence(
     views: MeasuredViews, kinds: SortedErrors, keypoint_set: KeypointSet
-) -> tuple[Float[np.ndarray, "K 3"], dict[str, Any]]:
-    """Logits of faultless points by keypoint and state; how an error lowers them, and how they vary."""
+) -> tuple[tuple[Float[np.ndarray, "K 3"], Float[np.ndarray, "K 3"]], dict[str, Any]]:
+    """Logits of faultless points by keypoint and state, mean and spread; and how an error lowers them."""
     mirror = keypoint_set.mirror_permutation
     logit = np.clip(views.confidence, *CLIPPED)
     logit = np.log(logit / (1 - logit))
@@ -186,24 +218,33 @@ def _fit_confidence(
         values[half:] = values[:half][:, mirror]
     chosen = np.stack([known & (state == code) for code in STATES])
     mean_logit, mean_doubt = (_means(values, chosen) for values in (logit, doubt))
-    visible = chosen[0]
-    x, y = ((values - mean.T[0])[visible] for values, mean in ((doubt, mean_doubt), (logit, mean_logit)))
+    x, y = (
+        np.where(chosen, values - mean.T[:, None], 0.0) for values, mean in ((doubt, mean_doubt), (logit, mean_logit))
+    )
     slope = max(0.0, -float((x * y).sum() / (x * x).sum()))
-    whole = np.nanmean(mean_logit + slope * mean_doubt, axis=0)
+    enough = chosen.sum(1).T >= LEAST_VIEWS
     base = mean_logit + slope * mean_doubt
-    base = np.where(chosen.sum(1).T >= LEAST_VIEWS, base, whole)
-    spread = float(np.std(y + slope * x))
-    return base, {"error_doubt": slope, "error_reference": ERROR_REFERENCE, "confidence_spread": spread}
+    variance = _means(np.square(y + slope * x), chosen)
+    base, variance = _filled(base, enough), _filled(variance, enough)
+    return (base, np.sqrt(variance)), {"error_doubt": slope, "error_reference": ERROR_REFERENCE}
 
 
-def _means(values: Float[np.ndarray, "V K"], chosen: Bool[np.ndarray, "3 V K"]) -> Float[np.ndarray, "K 3"]:
+def _filled(values: Float[np.ndarray, "K 3"], enough: Bool[np.ndarray, "K 3"]) -> Float[np.ndarray, "K 3"]:
+    """With the mean of all keypoints in a state where there are too few reports; of visible ones if there are none."""
+    known = np.isfinite(values)
+    count = known.sum(0)
+    mean = np.where(known, values, 0.0).sum(0) / np.maximum(count, 1)
+    return np.where(enough & known, values, np.where(count > 0, mean, mean[0]))
+
+
+def _means(values: Float[np.ndarray, "*s V K"], chosen: Bool[np.ndarray, "3 V K"]) -> Float[np.ndarray, "K 3"]:
     count = chosen.sum(1)
     total = np.where(chosen, np.nan_to_num(values), 0.0).sum(1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).T
 
 
 def _fit_faults(views: MeasuredViews, kinds: SortedErrors) -> dict[str, Any]:
-    """Shares of what is not ordinary."""
+    """Shares of what is not ordinary. A report nearer to another person counts as that person's, and the first as lost."""
     found, good = views.found, views.found & ~(kinds.wrong | kinds.background)
     reported = np.isfinite(views.xy[..., 0])
     wrong = kinds.wrong.sum() + kinds.background.sum()
@@ -260,7 +301,12 @@ def _fit_losses(views: MeasuredViews) -> dict[str, Any]:
     limit = float(limits[wrong.argmin()])
     hidden = (views.visibility == Visibility.HIDDEN_BY_OTHER).mean(-1).ravel()
     clear = (inside >= limit) & (hidden < CLEAR)
-    return {"least_inside": limit, "lost_share": float(lost[clear].mean()) if clear.any() else 0.0}
+    covered = (inside >= limit) & (hidden > HIDDEN_MUCH)
+    return {
+        "least_inside": limit,
+        "lost_share": float(lost[clear].mean()) if clear.any() else 0.0,
+        "lost_hidden": float(lost[covered].mean()) if covered.any() else 0.0,
+    }
 
 
 def _fit_strays(flat: FlatViews, left: Float[np.ndarray, "V K 2"], noise: _Noise) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from mocap.core.keypoints import KeypointSet
 from mocap.synthetic.measured_sorting import SortedErrors
-from mocap.synthetic.measured_views import HEAT_FIELDS, MeasuredViews
+from mocap.synthetic.measured_views import APART_CELLS, HEAT_FIELDS, MeasuredViews
 from mocap.synthetic.true_views import extent
 
 CELLS = 64
@@ -30,10 +30,14 @@ def fit_heatmaps(views: MeasuredViews, kinds: SortedErrors, keypoint_set: Keypoi
     known = kinds.ordinary & np.isfinite(peak)
     shaped = known & (peak > LEAST_PEAK) & (np.linalg.norm(off, axis=-1) < AT_PLACE)
     sigma = np.sqrt(column["mass"] / (2 * np.pi * np.maximum(peak, 1e-6)))
+    # The highest cell is up to half a cell from the peak in x and in y: exp(-r² / (2 sigma²)) lower, mean r² = 1 / 6.
+    lowered = np.exp(-1 / (12 * np.maximum(sigma, 0.8) ** 2))
+    peak, sigma = peak / lowered, sigma * np.sqrt(lowered)
     low, high, height_spread = _line(confidence[known], peak[known])
     wide, sharp, sigma_spread = _line(confidence[shaped], sigma[shaped])
     ratio = column["second"] / np.maximum(peak, 1e-6)
     second = shaped & (ratio > LEAST_SECOND)
+    seconds = _seconds(views, column, keypoint_set, shaped, second)
     spread = 1.4826 * np.median(np.abs(off[shaped] - np.median(off[shaped], axis=0)))
     box = _boxes(views, kinds)
     return {
@@ -43,10 +47,38 @@ def fit_heatmaps(views: MeasuredViews, kinds: SortedErrors, keypoint_set: Keypoi
         "height_spread": round(height_spread, 3),
         "sigma_spread": round(sigma_spread / float(np.median(sigma[shaped])), 3),
         "offset_cells": round(float(np.sqrt(max(spread**2 - 1 / 12, 0.0))), 3),
-        "second_share": round(float(second.sum() / max(1, shaped.sum())), 4),
+        **seconds,
         "second_height": [round(float(q), 3) for q in _quantiles(ratio[second])],
         "noise": float(f"{np.mean(column['floor'][known]):.3g}"),
         **box,
+    }
+
+
+def _seconds(
+    views: MeasuredViews,
+    column: dict[str, np.ndarray],
+    keypoint_set: KeypointSet,
+    shaped: Bool[np.ndarray, "N B F K"],
+    second: Bool[np.ndarray, "N B F K"],
+) -> dict[str, Any]:
+    """How many there are, and how many of them not at the twin's place or somebody else's. The share allows for twins
+    too near to the first peak to be a second one."""
+    exact = _cells(views.exact, views.px_from_heatmap)
+    twin = exact[..., keypoint_set.mirror_permutation, :]
+    other = _cells(views.other, views.px_from_heatmap)
+    place = np.stack([column["second_x"], column["second_y"]], axis=-1)
+    first = np.stack([column["peak_x"], column["peak_y"]], axis=-1)
+    near = [np.linalg.norm(place - there, axis=-1) < AT_PLACE for there in (twin, other)]
+    beside = float(1 - (near[0] | near[1])[second].mean()) if second.any() else 0.0
+    inside = ((twin >= 0) & (twin <= CELLS - 1)).all(-1)
+    possible = float((inside & (np.linalg.norm(twin - first, axis=-1) > APART_CELLS))[shaped].mean())
+    share = float(second.sum() / max(1, shaped.sum())) / max(beside + (1 - beside) * possible, 0.1)
+    far = np.linalg.norm(place - first, axis=-1)[second]
+    reach = np.quantile(far, [0.0, 0.9]) if len(far) >= 10 else np.array([7.0, 30.0])
+    return {
+        "second_share": round(min(share, 1.0), 4),
+        "second_beside": round(beside, 3),
+        "second_reach": [round(float(value), 1) for value in reach],
     }
 
 
