@@ -37,7 +37,8 @@ of the weights that come with this package lie in configs/train/.
   torchrun --nproc-per-node 4 -m mocap.cli.main train volumetric -o runs/four_gpus
 
 The run folder holds the configuration, what code and machine made it, metrics.csv, validation.csv, events for
-TensorBoard, checkpoint.pt to go on from, and weights.safetensors of the best validation.
+TensorBoard, checkpoint.pt to go on from, weights.safetensors of the best validation, and for triangulation the same as
+[bold]--set triangulate.learned.weights=RUN[/] of `mocap process` takes it.
 """
 
 
@@ -54,7 +55,7 @@ def command(
     """Train a network."""
     start_plain_log()
     from mocap.training.loop import train
-    from mocap.training.registry import make_task
+    from mocap.training.registry import make_task, write_ready
     from mocap.training.run_folder import RunFolder
 
     folder = RunFolder(output)
@@ -62,7 +63,8 @@ def command(
     with watching(what) as watch:
         trained = train(make_task(what, values), values, folder, name=what, resume=resume, watch=watch)
     if is_first_process():
-        show(trained, folder, as_json=as_json)
+        ready = write_ready(what, values, folder)
+        show(trained, folder, ready, as_json=as_json)
 
 
 command.__doc__ = (command.__doc__ or "") + EXAMPLE
@@ -96,16 +98,26 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def show(trained: Trained, folder: RunFolder, *, as_json: bool) -> None:
-    """How the run ended."""
+def show(trained: Trained, folder: RunFolder, ready: Path | None, *, as_json: bool) -> None:
+    """How the run ended; `ready` is what the pipeline takes."""
     if as_json:
         from dataclasses import asdict
 
-        print_json({**asdict(trained), "folder": str(folder.path), "weights": str(folder.weights)})
+        print_json(
+            {
+                **asdict(trained),
+                "folder": str(folder.path),
+                "weights": str(folder.weights),
+                "ready": ready and str(ready),
+            }
+        )
         return
     tell(f"{trained.steps} steps in {trained.seconds / 60:.1f} min: {escape(trained.reason)}")
     for name, value in trained.best.items():
         tell(f"  {name.replace('_', ' ')}: {value:.5g} (step {trained.best_step})")
+    if ready is not None:
+        told = f"--set triangulate.method={ready.name.split('_')[0]} --set triangulate.learned.weights={folder.path}"
+        tell(f"  try them: mocap process TAKE {escape(told)}")
     print_path(folder.weights)
 
 

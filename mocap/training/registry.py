@@ -6,28 +6,49 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from pydantic import create_model
 
 from mocap.core.errors import InputError
+from mocap.models.shipped import ShippedName, write_shipped
+from mocap.training.checkpoints import load_weights
+from mocap.training.run_folder import RunFolder
 from mocap.training.task import Task
 from mocap.training.train_config import TrainConfig
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A task's module, and the names of its class and of its configuration there."""
+    """A task's module, and the names of its class and of its configuration there.
+
+    ready: what the pipeline calls the weights, of `network` as `task.net` configures it.
+    """
 
     module: str
     task: str
     config: str
+    ready: ShippedName | None = None
+    network: str = ""
 
 
 ENTRIES = {
     "heatmap": Entry("mocap.training.heatmap_task", "HeatmapTask", "HeatmapTaskConfig"),
-    "algebraic": Entry("mocap.training.algebraic_task", "AlgebraicTask", "AlgebraicTaskConfig"),
-    "volumetric": Entry("mocap.training.volumetric_task", "VolumetricTask", "VolumetricTaskConfig"),
+    "algebraic": Entry(
+        "mocap.training.algebraic_task",
+        "AlgebraicTask",
+        "AlgebraicTaskConfig",
+        "algebraic_blazepose",
+        "mocap.models.view_confidences.ViewConfidenceNet",
+    ),
+    "volumetric": Entry(
+        "mocap.training.volumetric_task",
+        "VolumetricTask",
+        "VolumetricTaskConfig",
+        "volumetric_blazepose",
+        "mocap.models.heatmap_volumes.HeatmapVolumeNet",
+    ),
 }
 
 
@@ -50,6 +71,18 @@ def make_task(name: str, config: TrainConfig) -> Task:
     if not isinstance(task, Task):
         raise TypeError(f"{type(task).__name__} lacks a method of Task")
     return task
+
+
+def write_ready(name: str, config: TrainConfig, folder: RunFolder) -> Path | None:
+    """The run's best weights as the pipeline takes them (`triangulate.learned.weights` names the run folder)."""
+    entry = entry_of(name)
+    if entry.ready is None or not folder.weights.is_file():
+        return None
+    module, _, kind = entry.network.rpartition(".")
+    shape = getattr(config, "task").net  # noqa: B009 - a field made at run time
+    network = getattr(import_module(module), kind)(shape)
+    load_weights(folder.weights, network)
+    return write_shipped(entry.ready, network, shape, folder=folder.path)[0]
 
 
 def entry_of(name: str) -> Entry:

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from mocap.cli import train
+from mocap.models.shipped import load_shipped
 from mocap.training.loop import Progress
 from running_mocap import ROOT, complaint, invoke, results
 
@@ -41,6 +44,10 @@ def test_a_network_is_trained(run):
     assert (folder / "weights.safetensors").is_file()
     assert next(iter(document["best"])) == "mpjpe_mm"
     assert json.loads((folder / "run.json").read_text())["task"] == "algebraic"
+    network = load_shipped("algebraic_blazepose", folder=folder)
+    kept = load_file(folder / "weights.safetensors")
+    assert all(torch.equal(value, kept[name]) for name, value in network.state_dict().items())
+    assert document["ready"] == str(folder / "algebraic_blazepose.safetensors")
     assert (folder / "metrics.csv").read_text().count("\n") == 3
 
 
