@@ -120,6 +120,10 @@ def _network(description: dict[str, Any], note: Path) -> nn.Module:
 
 
 def _makers() -> dict[str, tuple[Callable[[Any], nn.Module], type[Config]]]:
+    from mocap.models.heatmap_volumes import HeatmapVolumeConfig, HeatmapVolumeNet
     from mocap.models.view_confidences import ViewConfidenceConfig, ViewConfidenceNet
 
-    return {"view_confidences": (ViewConfidenceNet, ViewConfidenceConfig)}
+    return {
+        "heatmap_volumes": (HeatmapVolumeNet, HeatmapVolumeConfig),
+        "view_confidences": (ViewConfidenceNet, ViewConfidenceConfig),
+    }
