@@ -244,7 +244,7 @@ def _means(values: Float[np.ndarray, "*s V K"], chosen: Bool[np.ndarray, "3 V K"
 
 
 def _fit_faults(views: MeasuredViews, kinds: SortedErrors) -> dict[str, Any]:
-    """Shares of what is not ordinary. A report nearer to another person counts as that person's, and the first as lost."""
+    """Shares of what is not ordinary. Reports nearer to another person count as that person's, the first as lost."""
     found, good = views.found, views.found & ~(kinds.wrong | kinds.background)
     reported = np.isfinite(views.xy[..., 0])
     wrong = kinds.wrong.sum() + kinds.background.sum()
