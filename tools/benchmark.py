@@ -5,6 +5,7 @@
     python tools/benchmark.py --long 1              without the same take ten times as long (forwards and backwards)
     python tools/benchmark.py calibration           calibration beside other tools: see benchmark_calibration.py
     python tools/benchmark.py detection             boards found beside other tools: see benchmark_detection.py
+    python tools/benchmark.py triangulation         networks beside the published way: see benchmark_triangulation.py
 
 Every run is a fresh process in an empty folder, as a user would start it; memory is that process's peak resident set.
 """
@@ -51,7 +52,7 @@ class Measured:
 
 def main() -> None:
     """Measure, print a table, and optionally write the figures as JSON."""
-    if sys.argv[1:2] in (["calibration"], ["detection"]):
+    if sys.argv[1:2] in (["calibration"], ["detection"], ["triangulation"]):
         importlib.import_module(f"benchmark_{sys.argv[1]}").main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

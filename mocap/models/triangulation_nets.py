@@ -162,7 +162,7 @@ def published_pictures(pictures: UInt8[Tensor, "*b H W 3"]) -> Float[Tensor, "*b
     return ((pictures.flip(-1).float() / 255 - mean) / std).movedim(-1, -3)
 
 
-def _every_view(backbone: PoseResNet, pictures: Float[Tensor, "*b C 3 H W"]) -> PoseMaps:
+def _every_view(backbone: nn.Module, pictures: Float[Tensor, "*b C 3 H W"]) -> PoseMaps:
     """The maps of all views of all samples at once, (N, …)."""
     return backbone(pictures.reshape(-1, *pictures.shape[-3:]))
 

@@ -64,10 +64,10 @@ def checkpoint(tmp_path, request):
     return path, network
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("algebraic", "pose_resnet")]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("algebraic", "pose_resnet", "volumetric")]
 
 
-@pytest.mark.parametrize("checkpoint", ["volumetric", "mobile_pose", "v2v", *SLOW], indirect=True)
+@pytest.mark.parametrize("checkpoint", ["mobile_pose", "v2v", *SLOW], indirect=True)
 def test_every_file_computes_what_torch_does(checkpoint, tmp_path):
     path, network = checkpoint
     config = ConvertConfig(size=SIZE, views=2, shapes="free")
@@ -101,6 +101,7 @@ def test_shapes_are_as_free_as_was_asked(checkpoint, tmp_path, shapes, expected,
     assert [d.get_length() if d.is_static else -1 for d in shape] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint", ["mobile_pose"], indirect=True)
 def test_half_is_half_the_size_and_says_what_it_costs(checkpoint, tmp_path):
     files = {}
