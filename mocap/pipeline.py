@@ -30,7 +30,7 @@ from mocap.io.subject_heatmaps import SubjectHeatmaps
 from mocap.io.take_videos import probe_take
 from mocap.io.video import VideoInfo
 from mocap.io.video_fit import VideoFitConfig, VideoFitReport, fit_rig_to_videos, rig_of_cameras
-from mocap.models.learned_triangulation import weights_key
+from mocap.models.learned_triangulation import require_weights, weights_key
 from mocap.provenance import combine, config_key, files_key, rig_key, source_key
 from mocap.segmented_detection import SegmentStore, detect_in_segments, forget_parts
 from mocap.stage_cache import CachedStage, Codec, Observer, SilentObserver
@@ -149,6 +149,7 @@ def process_take(
     `threads` = 0 uses every core; it does not change the results. `force` runs every stage again.
     """
     start = time.perf_counter()
+    require_weights(config.triangulate.method, config.triangulate.learned)
     prepared = prepare(job, config)
     remove_leftovers(job.folders.derived, job.folders.export)
     run = _Run(job, prepared, config, threads, observer or SilentObserver())
@@ -158,7 +159,7 @@ def process_take(
         for stage in stages:
             stage.report_path.unlink(missing_ok=True)
     run.look_again_for_heatmaps(stages)
-    names = _get(stages, job.take)
+    names: list[str] = _get(stages, job.take)
     forget_parts(job.folders.derived)
     reports = {stage.name: stage.report() for stage in stages}
     result = TakeResult(
@@ -201,14 +202,13 @@ def associated_take(
     stages = run.stages()[:2]
     if run.wants_heatmaps and not run.has_heatmaps(stages[0]):
         stages[0].report_path.unlink(missing_ok=True)
-    _get(stages, job.take)
+    points: Keypoints2D = _get(stages, job.take)
     forget_parts(job.folders.derived)
-    points = stages[1].get()
     with run.heatmaps(points, stages[0]) as heatmaps:
         yield AssociatedTake(points, run.prepared.rig, heatmaps)
 
 
-def _get(stages: Sequence[CachedStage[Any]], take: Take) -> list[str]:
+def _get(stages: Sequence[CachedStage[Any]], take: Take) -> Any:
     """What the last of these stages made, with the reports of all. Stages know no files: their complaints get the
     take's name."""
     try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from mocap.cli.console import explained, print_json, print_path, stdout, tell
 from mocap.cli.progress import observer_for_this_output, start_plain_log
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
     from mocap.evaluation.compare import Comparison, MethodEvidence
     from mocap.evaluation.take import TakeOptions
 
-app = typer.Typer(help="Compare results with the truth.", no_args_is_help=True, rich_markup_mode="rich")
+
+class TakesFirst(TyperGroup):
+    """`mocap evaluate PATH` means `mocap evaluate take PATH`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that a word names, or `take` for what lies on the disk."""
+        if args and args[0] not in self.commands and Path(args[0]).exists():
+            args = ["take", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=TakesFirst, help="Compare results with the truth.", no_args_is_help=True, rich_markup_mode="rich")
 
 TAKE_EXAMPLE = """
 What `mocap process` made of synthetic takes, stage by stage, against their [bold]truth.npz[/]: pixels, points in space,

@@ -23,7 +23,7 @@ from mocap.evaluation.evaluate_points import LIMBS, match_points
 from mocap.evaluation.evaluate_truth import TrueBodies, reference_times
 from mocap.evaluation.motion_metrics import bone_report, jitter_m_s3
 from mocap.evaluation.take import named_keypoints, true_points
-from mocap.models.learned_triangulation import has_weights
+from mocap.models.learned_triangulation import has_weights, require_weights
 from mocap.stages.triangulate import METHODS, Evidence, Method, TriangulateConfig, triangulate
 
 NEAR_MM = 50.0
@@ -98,6 +98,8 @@ def methods_of(listed: str, config: TriangulateConfig) -> tuple[Method, ...]:
             where="--compare",
             remedy=f"There are {', '.join(METHODS)}.",
         )
+    for name in names:
+        require_weights(name, config.learned)
     return tuple(method for method in METHODS if method in names)
 
 

@@ -18,16 +18,16 @@ OF_TRUTH: tuple[Column, ...] = (
     ("MPJPE\nmm", lambda f: f.mpjpe_mm, 1.0, 1),
     ("median\nmm", lambda f: f.median_mm, 1.0, 1),
     ("p95\nmm", lambda f: f.p95_mm, 1.0, 1),
-    ("PCK\n50 %", lambda f: f.pck_50mm, 100.0, 1),
+    ("PCK\n%", lambda f: f.pck_50mm, 100.0, 1),
 )
 ALWAYS: tuple[Column, ...] = (
     ("reproj.\npx", lambda f: f.reprojection_median_px, 1.0, 2),
     ("p95\npx", lambda f: f.reprojection_p95_px, 1.0, 2),
-    ("limbs\nvary %", lambda f: f.limb_variation, 100.0, 2),
-    ("left/\nright %", lambda f: f.asymmetry, 100.0, 2),
+    ("limbs\n%", lambda f: f.limb_variation, 100.0, 2),
+    ("l/r\n%", lambda f: f.asymmetry, 100.0, 2),
     ("jitter\nm/s³", lambda f: f.jitter_m_s3, 1.0, 0),
     ("lost\n%", lambda f: f.missing, 100.0, 1),
-    ("ms/\nframe", lambda f: f.ms_per_frame, 1.0, 1),
+    ("ms", lambda f: f.ms_per_frame, 1.0, 1),
 )
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from mocap.core.config import Config
 from mocap.core.errors import ConfigError
 from mocap.core.heatmaps import HeatmapBatch, HeatmapSource
-from mocap.core.keypoints import KeypointSet
+from mocap.core.keypoints import KeypointSet, load_keypoint_set
 from mocap.geometry.heatmap_views import heatmap_cameras, straightened
 from mocap.geometry.projection import CameraTensors
 from mocap.models.heatmap_statistics import peak_shapes, peak_statistics
@@ -101,26 +101,31 @@ def shipped_name(method: Literal["algebraic", "volumetric"]) -> ShippedName:
     return "algebraic_blazepose" if method == "algebraic" else "volumetric_blazepose"
 
 
-def network_of(method: Literal["algebraic", "volumetric"], config: LearnedConfig) -> LearnedNet:
-    """The network of a method: the one that comes along, or that of `weights`."""
-    name = shipped_name(method)
-    if not is_shipped(name, folder=config.weights):
-        raise ConfigError(
-            f"there are no weights for the {method} method ({name}.safetensors)",
-            where=config.weights,
-            remedy="Use another triangulate.method, or name a folder that has them in triangulate.learned.weights.",
-        )
-    net = load_shipped(name, folder=config.weights)
-    if not isinstance(net, ViewConfidenceNet if method == "algebraic" else HeatmapVolumeNet):
-        raise ConfigError(f"{name} holds a {type(net).__name__}, no network for the {method} method")
-    return net
-
-
 def has_weights(method: str, config: LearnedConfig) -> bool:
     """Whether a method can be used: it needs no weights, or they are there."""
     if method != "algebraic" and method != "volumetric":
         return True
     return is_shipped(shipped_name(method), folder=config.weights)
+
+
+def require_weights(method: str, config: LearnedConfig) -> None:
+    """Refuse a method that cannot be used, before anything else is done."""
+    if not has_weights(method, config):
+        raise ConfigError(
+            f"there are no weights for the {method} method ({method}_blazepose.safetensors)",
+            where=config.weights,
+            remedy="Use another triangulate.method, or name a folder that has them in triangulate.learned.weights.",
+        )
+
+
+def network_of(method: Literal["algebraic", "volumetric"], config: LearnedConfig) -> LearnedNet:
+    """The network of a method: the one that comes along, or that of `weights`."""
+    require_weights(method, config)
+    name = shipped_name(method)
+    net = load_shipped(name, folder=config.weights)
+    if not isinstance(net, ViewConfidenceNet if method == "algebraic" else HeatmapVolumeNet):
+        raise ConfigError(f"{name} holds a {type(net).__name__}, no network for the {method} method")
+    return net
 
 
 def weights_key(method: str, config: LearnedConfig) -> str:
@@ -134,9 +139,9 @@ def weights_key(method: str, config: LearnedConfig) -> str:
 
 def why_not(net: LearnedNet, keypoint_set: KeypointSet, heatmaps: HeatmapSource | None) -> str | None:
     """Why a network cannot be asked about a take at all; None where it can."""
-    trained = net.config.keypoints
-    if keypoint_set.name != trained:
-        return f"it knows the keypoints of {trained}, and these are those of {keypoint_set.name}"
+    trained = load_keypoint_set(net.config.keypoints)
+    if keypoint_set.names != trained.names:
+        return f"it knows the keypoints of {trained.name}, and these are those of {keypoint_set.name}"
     if heatmaps is None and isinstance(net, HeatmapVolumeNet):
         return "there are no heatmaps (2D results that were imported have none)"
     return None
