@@ -23,7 +23,7 @@ from mocap.geometry.volumes import Aggregation
 from mocap.models.convert_parts import Part, computed, parts_of
 from mocap.models.convert_sources import SAFETENSORS, Source, read_source, write_safetensors
 from mocap.models.folding import folded
-from mocap.models.openvino_runtime import available_cores
+from mocap.models.openvino_runtime import available_cores, cpu_core
 
 Target = Literal["safetensors", "onnx", "openvino"]
 Shapes = Literal["fixed", "batch", "free"]
@@ -118,7 +118,7 @@ def run_openvino(model: ov.Model | Path, given: Tensor) -> list[Tensor]:
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": min(available_cores(), torch.get_num_threads()),
     }
-    compiled = ov.Core().compile_model(model, "CPU", settings)
+    compiled = cpu_core().compile_model(model, "CPU", settings)
     found = compiled(given.numpy())
     return [torch.from_numpy(found[index].copy()) for index in range(len(compiled.outputs))]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mocap.models.convert import openvino_model
 from mocap.models.convert_parts import Part, parts_of
-from mocap.models.openvino_runtime import available_cores
+from mocap.models.openvino_runtime import available_cores, cpu_core
 from mocap.models.pose_resnet import PoseMaps
 from mocap.models.triangulation_nets import AlgebraicNet, VolumetricNet
 
@@ -61,7 +61,7 @@ class CompiledPart(nn.Module):
         if self._compiled is None or self._compiled[0] != given.shape:
             self._compiled = None  # before the next one is made, whose memory is that of a network
             self._graph.reshape(list(given.shape))
-            self._compiled = given.shape, ov.Core().compile_model(self._graph, "CPU", self._settings)
+            self._compiled = given.shape, cpu_core().compile_model(self._graph, "CPU", self._settings)
         found = self._compiled[1](given.detach().float().contiguous().numpy(), share_inputs=True)
         return {name: torch.from_numpy(found[index].copy()) for index, name in enumerate(self.part_outputs)}
 

@@ -18,7 +18,7 @@ from openvino.preprocess import PrePostProcessor
 
 from mocap.core.errors import FileFormatError
 from mocap.models.detector import NetworkIdentity
-from mocap.models.openvino_runtime import CompiledModel, identity_of, port_shape, read_network
+from mocap.models.openvino_runtime import CompiledModel, cpu_core, identity_of, port_shape, read_network
 
 MAX_SIDE = 4096
 """A picture side beyond this is a misread axis or a malicious file."""
@@ -59,7 +59,7 @@ class OnnxModel:
         if not path.is_file():
             raise FileFormatError("no such network file", where=path)
         self.path = path
-        self._core = ov.Core()
+        self._core = cpu_core()
         self._model = read_network(self._core, path)
         self._planar, size = _input_axes(self._model, path)
         self.size = _chosen_size(size, input_size, default_size, path)

@@ -21,6 +21,7 @@ from openvino.preprocess import PrePostProcessor
 
 from mocap.core.errors import FileFormatError
 from mocap.models.detector import NetworkIdentity
+from mocap.models.signal_stack import kept_signal_stack
 from mocap.models.weights import sha256_of
 
 MAX_STREAMS = 4
@@ -80,8 +81,16 @@ class Network(CompiledModel):
 
     def __init__(self, path: Path, spec: NetworkSpec, *, threads: int = 0, precision: str = "f32") -> None:
         self.identity = identity_of(path, spec.name, precision)
-        core = ov.Core()
+        core = cpu_core()
         super().__init__(core, _prepared(core, path, spec), threads=threads, precision=precision)
+
+
+def cpu_core() -> ov.Core:
+    """OpenVINO with its CPU plugin loaded, and this thread's signals handled where they were before."""
+    with kept_signal_stack():
+        core = ov.Core()
+        core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+    return core
 
 
 def identity_of(path: Path, name: str, precision: str) -> NetworkIdentity:

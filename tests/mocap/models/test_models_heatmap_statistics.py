@@ -19,8 +19,9 @@ def test_a_peak_is_measured() -> None:
     torch.testing.assert_close(found.xy[0], torch.tensor([40.3, 12.6]), atol=0.02, rtol=0)
     # the highest cell is up to half a cell off in x and y: exp(-(0.3² + 0.4²) / 2 / 1.5²) = 0.946
     assert abs(found.height.item() - 0.8 * 0.946) < 0.01
-    # cut off at a tenth of its height, a Gaussian keeps 0.75 of its variance
-    torch.testing.assert_close(found.spread[0], 0.75 * 2.25 * torch.eye(2), atol=0.12, rtol=0)
+    # With u = r² / 2 sigma² and L = ln 10, what is above a tenth of a Gaussian's height has the variance sigma² times
+    # (integral of u (exp(-u) - 0.1) from 0 to L) / (that of exp(-u) - 0.1) = 0.4046 / 0.6697 = 0.604; cells are coarse.
+    torch.testing.assert_close(found.spread[0], 0.604 * 2.25 * torch.eye(2), atol=0.12, rtol=0)
 
 
 def test_another_peak_is_found_and_a_flank_is_none() -> None:
