@@ -35,8 +35,9 @@ from mocap.synthetic.heatmaps import HeatmapConfig
 from mocap.synthetic.pose_bank import PoseBank, PoseConfig, bank_of_motions
 from mocap.synthetic.retarget import load_motion
 from mocap.synthetic.samples import SampleBlock, SampleConfig, Samples
-from mocap.training.algebraic_task import HELD_OUT, batch_of
+from mocap.training.algebraic_task import batch_of
 from mocap.training.drawn_views import drawn_views
+from mocap.training.people_streams import HELD_OUT
 
 KEYPOINTS = load_keypoint_set("blazepose33")
 SEED = 7_000_001

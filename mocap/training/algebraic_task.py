@@ -6,7 +6,6 @@ et al. 2019 or by distance; a second head learns whether the point is within 5 c
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -29,18 +28,16 @@ from mocap.models.view_confidences import (
     WeightedPoints,
     without_heatmaps,
 )
-from mocap.synthetic.detector_config import preset
+from mocap.synthetic.body_bank import BodyKind
 from mocap.synthetic.heatmaps import HeatmapConfig
 from mocap.synthetic.samples import SampleBlock, SampleConfig, Samples
 from mocap.training.drawn_views import flat_cameras
 from mocap.training.losses import soft_mse_loss
+from mocap.training.people_streams import HELD_OUT, VALIDATION_SEED, people_streams, stream_like, trained_motions
 
 WITHIN_M = 0.05
 THRESHOLD_M = 0.2
 CM_PER_M = 100.0
-HELD_OUT = ("punch", "lunge", "bow", "walk_and_reach")
-"""Built-in motions that are never trained on: validation is on those, among cameras and bodies of another seed."""
-VALIDATION_SEED = 1_000_003
 EARLY_ROUNDS = 0.5
 """Weight of the points of a round against those of the next."""
 CERTAINTY = 0.05
@@ -48,8 +45,9 @@ CERTAINTY = 0.05
 
 
 class AlgebraicTaskConfig(Config):
-    """people: in a batch. errors: presets of detector errors, taken by turns. with_heatmaps: share of the batches that
-    have them (the model must do without, too); of those, a tenth of the people lose theirs.
+    """people: in a batch. errors: presets of detector errors, body: kinds of bodies, both taken by turns.
+    with_heatmaps: share of the batches that have them (the model must do without, too); of those, a tenth of the
+    people lose theirs.
 
     loss: "paper" (squares in cm, their 0.1th power beyond 20 cm) or "distance" (in cm, its logarithm beyond).
     """
@@ -59,7 +57,7 @@ class AlgebraicTaskConfig(Config):
     cameras: tuple[int, int] = (2, 5)
     errors: tuple[str, ...] = ("blazepose_measured", "blazepose_like", "hard")
     with_heatmaps: float = Field(default=0.25, ge=0, le=1)
-    body: Literal["auto", "anny", "humanoid"] = "auto"
+    body: tuple[BodyKind, ...] = ("auto", "humanoid")
     bodies: int = Field(default=128, ge=1)
     loss: Literal["paper", "distance"] = "distance"
     validation_blocks: int = Field(default=6, ge=1)
@@ -106,45 +104,37 @@ class AlgebraicTask:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Held-out motions, rigs and bodies without heatmaps: the robust mean of all cases first, then each."""
-        errors = {}
+        errors, number = {}, len(self.config.errors)
         with torch.no_grad():
-            for name, stream in zip(self.config.errors, self._held_out, strict=True):
-                found = [_validation_error(model, stream.block(i)) for i in range(self.config.validation_blocks)]
-                errors[name] = torch.cat(found)
+            for which, name in enumerate(self.config.errors):
+                streams = self._held_out[which::number]
+                blocks = [streams[i % len(streams)].block(i) for i in range(self.config.validation_blocks)]
+                errors[name] = torch.cat([_validation_error(model, block) for block in blocks])
         figures = {f"mpjpe_mm_{name}": 1000 * float(error.clamp(max=1.0).mean()) for name, error in errors.items()}
         return {"mpjpe_mm": float(np.mean(list(figures.values()))), **figures}
 
     @cached_property
     def _plain(self) -> list[Samples]:
-        return self._streams({"cameras": self.config.cameras, "motions": _trained_motions()}, self.seed)
+        return self._streams({"cameras": self.config.cameras, "motions": trained_motions()}, self.seed)
 
     @cached_property
     def _drawn(self) -> list[Samples]:
-        return [_like(stream, {"heatmaps": HeatmapConfig()}) for stream in self._plain]
+        return [stream_like(stream, {"heatmaps": HeatmapConfig()}) for stream in self._plain]
 
     @cached_property
     def _held_out(self) -> list[Samples]:
         return self._streams({"cameras": (4, 4), "motions": HELD_OUT}, VALIDATION_SEED)
 
     def _streams(self, update: dict[str, Any], seed: int) -> list[Samples]:
-        """One for each kind of errors, of the same bodies and poses."""
+        """One for each preset of errors and kind of bodies."""
         given = self.config
-        base = SampleConfig(block_size=given.people, bodies=given.bodies, body=given.body)
-        first = Samples(base.model_copy(update=update), seed)
-        return [_like(first, {"errors": preset(name)}) for name in given.errors]
+        base = SampleConfig(block_size=given.people, bodies=given.bodies).model_copy(update=update)
+        return people_streams(base, seed, errors=given.errors, body=given.body)
 
     def _of_points(self, xyz: Float[Tensor, "N K 3"], truth: Float[Tensor, "N K 3"]) -> Float[Tensor, ""]:
         if self.config.loss == "distance":
             return _bent(_distance(xyz, truth)).mean()
         return soft_mse_loss(xyz, truth, (xyz.isfinite() & truth.isfinite()).all(-1))
-
-
-def _like(samples: Samples, update: dict[str, Any]) -> Samples:
-    """The same bodies and poses, seen and reported otherwise; to make bodies takes a quarter of a minute."""
-    _ = samples.bodies, samples.poses
-    twin = copy.copy(samples)
-    twin.config = samples.config.model_copy(update=update)
-    return twin
 
 
 def batch_of(block: SampleBlock) -> AlgebraicBatch:
@@ -184,9 +174,3 @@ def _of_certainty(found: WeightedPoints, truth: Float[Tensor, "N K 3"]) -> Float
 def _validation_error(model: nn.Module, block: SampleBlock) -> Float[Tensor, "n"]:
     batch = batch_of(block)
     return _distance(model(batch.views).xyz, batch.xyz)
-
-
-def _trained_motions() -> tuple[str, ...]:
-    from mocap.synthetic.motions import MOTIONS  # a dozen modules, needed only when samples are made
-
-    return tuple(kind for kind in MOTIONS if kind not in HELD_OUT)

@@ -6,10 +6,8 @@ about the vertical at random.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,30 +18,28 @@ from torch.nn import functional
 from mocap.core.config import Config
 from mocap.models.heatmap_volumes import Cube, HeatmapVolumeConfig, HeatmapVolumeNet, VolumePoints
 from mocap.synthetic.body_bank import BodyKind
-from mocap.synthetic.detector_config import preset
 from mocap.synthetic.heatmaps import HeatmapConfig
 from mocap.synthetic.samples import SampleConfig, Samples
 from mocap.training.drawn_views import DrawnViews, drawn_views
 from mocap.training.losses import volumetric_cross_entropy
+from mocap.training.people_streams import HELD_OUT, VALIDATION_SEED, people_streams, stream_like, trained_motions
 from mocap.training.seeds import generator_at, rng_at
 
 WITHIN_M = 0.05
 BENT_M = 0.05
 CM_PER_M = 100.0
-HELD_OUT = ("punch", "lunge", "bow", "walk_and_reach")
-"""Built-in motions that are never trained on: validation is on those, among cameras and bodies of another seed."""
-VALIDATION_SEED = 1_000_003
 BODY_BLOCKS_FROM = 10_000_000
 STEADY_M = 0.002
 """Added to distances before their logarithm."""
 
 
 class VolumetricTaskConfig(Config):
-    """people: in a batch. errors: presets of detector errors, taken by turns. turn_rad: spread of the body's frame
-    about the vertical. cross_entropy: weight of -log probability at the truth against the distance in cm (0.01 in the
-    paper). early: weight of the first cube's points, and of points before the rest of the body is asked; placing: of
-    the middles of the cubes; certainty: of the heads for confidence and spread. body_blocks: batches whose true points
-    say what a body is. stray_cube_m: spread of the cube's middle.
+    """people: in a batch. errors: presets of detector errors, body: kinds of bodies, both by turns; validation
+    has the first errors. turn_rad: spread of the body's frame about the vertical. cross_entropy: weight of -log
+    probability at the truth against the distance in cm (0.01 in the paper). early: weight of the first cube's points,
+    and of points before the rest of the body is asked; placing: of the middles of the cubes; certainty: of the heads
+    for confidence and spread. body_blocks: batches whose true points say what a body is. stray_cube_m: spread of the
+    cube's middle.
     """
 
     net: HeatmapVolumeConfig = HeatmapVolumeConfig()
@@ -51,7 +47,7 @@ class VolumetricTaskConfig(Config):
     cameras: tuple[int, int] = (2, 5)
     errors: tuple[str, ...] = ("blazepose_like", "blazepose_measured", "hard")
     heatmaps: HeatmapConfig = HeatmapConfig(size=(32, 32), sigma_cells=(0.75, 1.5))
-    body: BodyKind = "auto"
+    body: tuple[BodyKind, ...] = ("auto", "humanoid")
     bodies: int = Field(default=128, ge=1)
     turn_rad: float = Field(default=0.3, ge=0)
     stray_cube_m: float = Field(default=0.04, ge=0)
@@ -117,8 +113,11 @@ class VolumetricTask:
         as 1 m."""
         figures = {}
         with torch.no_grad():
-            for count, stream in self._held_out.items():
-                errors = [self._error(model, stream, number) for number in range(self.config.validation_blocks)]
+            for count, streams in self._held_out.items():
+                errors = [
+                    self._error(model, streams[number % len(streams)], number)
+                    for number in range(self.config.validation_blocks)
+                ]
                 figures[f"mpjpe_mm_{count}_views"] = 1000 * float(torch.cat(errors).clamp(max=1.0).mean())
         return {"mpjpe_mm": sum(figures.values()) / len(figures), **figures}
 
@@ -132,7 +131,7 @@ class VolumetricTask:
 
     def _body(self, number: int) -> Float[Tensor, "n K 3"]:
         """True points in the frames of their bodies."""
-        stream = self._trained[0]
+        stream = self._trained[number % len(self._trained)]
         xyz = torch.from_numpy(stream.block(BODY_BLOCKS_FROM + number).xyz).float()
         known = xyz[xyz.isfinite().all(-1).all(-1)]
         turn = self.config.turn_rad * torch.randn(len(known), generator=generator_at(self.seed, 6, number))
@@ -150,32 +149,22 @@ class VolumetricTask:
 
     @cached_property
     def _trained(self) -> list[Samples]:
-        first = self._samples(_trained_motions(), self.seed)
-        return [_like(first, {"errors": preset(name), "cameras": self.config.cameras}) for name in self.config.errors]
+        errors, cameras = self.config.errors, self.config.cameras
+        streams = people_streams(self._people(trained_motions()), self.seed, errors=errors, body=self.config.body)
+        return [stream_like(stream, {"cameras": cameras}) for stream in streams]
 
     @cached_property
-    def _held_out(self) -> dict[int, Samples]:
-        first = self._samples(HELD_OUT, VALIDATION_SEED)
-        return {n: _like(first, {"errors": preset(self.config.errors[0]), "cameras": (n, n)}) for n in (2, 3, 4)}
+    def _held_out(self) -> dict[int, list[Samples]]:
+        """By the number of views, one for each kind of bodies."""
+        errors, body = self.config.errors[:1], self.config.body
+        streams = people_streams(self._people(HELD_OUT), VALIDATION_SEED, errors=errors, body=body)
+        return {n: [stream_like(stream, {"cameras": (n, n)}) for stream in streams] for n in (2, 3, 4)}
 
-    def _samples(self, motions: tuple[str, ...], seed: int) -> Samples:
+    def _people(self, motions: tuple[str, ...]) -> SampleConfig:
         given = self.config
-        kind = SampleConfig(
-            keypoints=given.net.keypoints,
-            block_size=given.people,
-            bodies=given.bodies,
-            body=given.body,
-            motions=motions,
+        return SampleConfig(
+            keypoints=given.net.keypoints, block_size=given.people, bodies=given.bodies, motions=motions
         )
-        return Samples(kind, seed)
-
-
-def _like(samples: Samples, update: dict[str, Any]) -> Samples:
-    """The same bodies and poses, seen and reported otherwise; to make bodies takes a quarter of a minute."""
-    _ = samples.bodies, samples.poses
-    twin = copy.copy(samples)
-    twin.config = samples.config.model_copy(update=update)
-    return twin
 
 
 def _bent_cm(
@@ -202,9 +191,3 @@ def _of_certainty(found: VolumePoints, truth: Float[Tensor, "N K 3"], known: Boo
     spread = found.spread_m[known]
     unlikely = spread.log() + (distance + STEADY_M) / spread
     return functional.binary_cross_entropy(found.confidence[known].clamp(1e-4, 1 - 1e-4), good) + unlikely.mean()
-
-
-def _trained_motions() -> tuple[str, ...]:
-    from mocap.synthetic.motions import MOTIONS  # a dozen modules, needed only when samples are made
-
-    return tuple(kind for kind in MOTIONS if kind not in HELD_OUT)

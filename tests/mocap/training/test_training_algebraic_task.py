@@ -14,7 +14,7 @@ SMALL = AlgebraicTaskConfig(
     people=24,
     errors=("blazepose_like", "hard"),
     bodies=4,
-    body="humanoid",
+    body=("humanoid",),
     with_heatmaps=0.5,
     validation_blocks=1,
 )
