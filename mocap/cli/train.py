@@ -23,14 +23,18 @@ LINE_INTERVAL_S = 30.0
 BAR_PARTS = 10_000
 
 EXAMPLE = """
-What can be trained: [bold]algebraic[/] and [bold]volumetric[/] triangulation, [bold]heatmap[/] networks. The recipes
-of the weights that come with this package lie in configs/train/.
+What can be trained: [bold]algebraic[/] and [bold]volumetric[/] triangulation, [bold]heatmap[/] networks. Recipes lie
+in configs/train/: algebraic_blazepose.toml and volumetric_blazepose.toml are for the networks that come with this
+package, whose model cards (mocap/weights/*.md) say which runs made them; heatmap_coco.toml trains a 2D network on COCO,
+heatmap_sessions.toml fine-tunes one to your own cameras.
 
 [bold]Examples[/]
 
   mocap train volumetric --config configs/train/volumetric_blazepose.toml -o runs/volumetric
 
   mocap train algebraic --set schedule.steps=0 --set schedule.minutes=30 --set precision=bfloat16 -o runs/half_hour
+
+  mocap train heatmap --config configs/train/heatmap_coco.toml -o runs/heatmap
 
   mocap train volumetric -o runs/volumetric --resume
 

@@ -17,6 +17,8 @@ from mocap.synthetic.rendering.renderer import RenderConfig
 from mocap.synthetic.rigs import RigConfig
 
 MOTION_FILES = (".bvh", ".amc")
+DetectorName = Literal["clean", "blazepose_like", "hard", "blazepose_measured"]
+"""Presets of `detector_config`, which knows what each means."""
 
 
 class PersonConfig(Config):
@@ -84,8 +86,9 @@ class SynthConfig(Config):
     """A session with one take.
 
     faults: what is wrong with a camera's clock or stand, by its name. frame_rates: per camera, in turn; by default
-    `fps` for all. keypoints_only: no pictures, but what a 2D network would report (`detector`: clean, blazepose_like,
-    hard; `keypoint_set`). sound: cameras record the claps of the motion.
+    `fps` for all. keypoints_only: no pictures, but what a 2D network would report of a `keypoint_set` (`detector`:
+    clean, blazepose_like, hard, or blazepose_measured, whose errors are those of BlazePose on rendered people).
+    sound: cameras record the claps of the motion.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -102,7 +105,7 @@ class SynthConfig(Config):
     sound: bool = False
     video: VideoWriterConfig = VideoWriterConfig(crf=23, preset="veryfast", threads=1)
     keypoints_only: bool = False
-    detector: Literal["clean", "blazepose_like", "hard"] = "blazepose_like"
+    detector: DetectorName = "blazepose_like"
     keypoint_set: str = "blazepose33"
 
     @field_validator("take")

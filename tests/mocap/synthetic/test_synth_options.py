@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from mocap.core.config import load_config
 from mocap.core.errors import ConfigError
-from mocap.synthetic.synth_config import SynthConfig
+from mocap.synthetic.detector_config import MEASURED, PRESETS
+from mocap.synthetic.synth_config import DetectorName, SynthConfig
 from mocap.synthetic.synth_options import synth_config
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "synth"
@@ -40,6 +42,12 @@ def test_one_motion_stands_for_all_and_three_for_two_are_refused():
         synth_config(None, {}, (), people=2, motions=("jump", "wave", "reach"))
 
 
+@pytest.mark.parametrize("name", [*PRESETS, *MEASURED])
+def test_every_set_of_errors_can_be_chosen(name):
+    assert synth_config(None, {"detector": name}, ()).detector == name
+    assert set(get_args(DetectorName)) == {*PRESETS, *MEASURED}
+
+
 def test_what_is_not_a_size_is_refused():
     with pytest.raises(ConfigError, match="--size: 'big' is not WIDTHxHEIGHT. Write e.g. --size 1280x720."):
         synth_config(None, {"rig.image_size": "big"}, ())
@@ -51,6 +59,7 @@ def test_what_is_not_a_size_is_refused():
         ("people=[]", "one to four people, not 0"),
         ("take=a/b", "cannot be the name of a take"),
         ("rig.layout=star", "rig.layout"),
+        ("detector=perfect", "'clean', 'blazepose_like', 'hard' or 'blazepose_measured'"),
         ("look.furnitur=3", "unknown key 'look.furnitur'; known there: "),
     ],
 )

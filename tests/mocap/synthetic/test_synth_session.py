@@ -189,8 +189,9 @@ def test_another_seed_gives_another_person_and_rig(session, truth, tmp_path):
     assert np.abs(other.rig.centers - truth.rig.centers).max() > 0.05
 
 
-def test_without_pictures_the_reports_are_there_instead(tmp_path, truth):
-    folder = make(tmp_path / "k", "keypoints_only=true", "detector=clean")
+@pytest.mark.parametrize("detector", ["clean", "blazepose_measured"])
+def test_without_pictures_the_reports_are_there_instead(tmp_path, truth, detector):
+    folder = make(tmp_path / "k", "keypoints_only=true", f"detector={detector}")
     take = open_take_of(open_session(folder), "short")
     assert take.cameras == ("cam01", "cam02", "cam03")
     assert not (folder / "takes" / "short" / "video").exists()
