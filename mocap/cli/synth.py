@@ -49,7 +49,9 @@ def command(
     keypoints_only: Annotated[
         bool, typer.Option("--keypoints-only", help="No pictures, but what a 2D network would report.")
     ] = False,
-    detector: Annotated[str | None, typer.Option(help="Its errors: clean, blazepose_like, hard or blazepose_measured.")] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Its errors: clean, blazepose_like, hard or blazepose_measured.")
+    ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Configuration file, see configs/synth/.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; may be repeated.")
