@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from mocap.core.config import Config, Report
 from mocap.core.errors import InputError
+from mocap.core.keypoints import Keypoints3D
 from mocap.core.motion import Motion
+from mocap.core.skin import SkinnedMesh
 from mocap.io.axes import Unit, Up
 from mocap.io.bvh import BvhConfig, write_bvh
 from mocap.io.euler import RotationOrder
@@ -41,7 +44,10 @@ class ExportConfig(Config):
 
 
 class ExportedFile(Report):
-    """One file that was written. `name` is relative to the folder of the export."""
+    """One file that was written. `name` is relative to the folder of the export.
+
+    person: names of those in it, comma-separated; empty for points. n_joints: of one person, or keypoints of points.
+    """
 
     name: str
     format: str
@@ -58,20 +64,37 @@ class ExportReport(Report):
     files: tuple[ExportedFile, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What goes into one file. motions, skins: of its people, in the same order, a skin or None for each.
+
+    points: keypoints of the take, all its people; None where there are none.
+    """
+
+    motions: tuple[Motion, ...]
+    skins: tuple[SkinnedMesh | None, ...]
+    points: Keypoints3D | None = None
+
+
 @dataclass(frozen=True)
 class ExportFormat:
-    """A kind of file: its suffix, what it is, and the function that writes one person's motion, whole or not at all."""
+    """A kind of file: its suffix, what it is, and the function that writes one, whole or not at all.
+
+    holds: "person" is written for one of the motions at a time, "people" for all of them, "points" for the keypoints
+    (`content.points` is never None there; the motions come with them).
+    """
 
     suffix: str
     description: str
-    write: Callable[[Motion, Path, ExportConfig], None]
+    write: Callable[[Content, Path, ExportConfig], None]
+    holds: Literal["person", "people", "points"] = "person"
 
 
-def _write_bvh(motion: Motion, path: Path, config: ExportConfig) -> None:
+def _write_bvh(content: Content, path: Path, config: ExportConfig) -> None:
     options = BvhConfig(
         up=config.up, unit=config.unit, rotation_order=config.rotation_order, name_prefix=config.name_prefix
     )
-    write_bvh(motion, path, options)
+    write_bvh(content.motions[0], path, options)
 
 
 FORMATS: Mapping[str, ExportFormat] = {
@@ -90,32 +113,62 @@ def export_format(name: str) -> ExportFormat:
 
 
 def export(
-    motions: Sequence[Motion], folder: Path, name: str, config: ExportConfig | None = None
+    motions: Sequence[Motion],
+    folder: Path,
+    name: str,
+    config: ExportConfig | None = None,
+    *,
+    points: Keypoints3D | None = None,
+    skins: Sequence[SkinnedMesh | None] = (),
 ) -> tuple[list[Path], ExportReport]:
-    """Write `<name>.<suffix>` into `folder`, or `<name>_<person>.<suffix>` for each of several people."""
+    """Write `<name>.<suffix>` into `folder`, or `<name>_<person>.<suffix>` for each of several people.
+
+    skins: one or None for each motion, or none at all. Formats that hold all people write one file for them.
+    """
     config = config or ExportConfig()
-    if not motions:
+    if not motions and not (points is not None and all(export_format(f).holds == "points" for f in config.formats)):
         raise InputError(f"there is no motion of {name!r} to export", remedy="Solve the take first.")
+    if skins and len(skins) != len(motions):
+        raise InputError(f"{len(skins)} skins for {len(motions)} motions of {name!r}; one or None for each")
+    sampled = [motion if config.fps is None else resample_motion(motion, config.fps) for motion in motions]
+    everyone = Content(tuple(sampled), tuple(skins) or (None,) * len(sampled), points)
     paths, files = [], []
-    for motion, stem in zip(motions, _stems(motions, name), strict=True):
-        sampled = motion if config.fps is None else resample_motion(motion, config.fps)
-        for format_name in config.formats:
-            kind = export_format(format_name)
+    for format_name in config.formats:
+        kind = export_format(format_name)
+        for stem, content in _contents(everyone, kind, name):
             path = folder / f"{stem}{kind.suffix}"
-            kind.write(sampled, path, config)
+            kind.write(content, path, config)
             paths.append(path)
-            files.append(
-                ExportedFile(
-                    name=path.name,
-                    format=format_name,
-                    person=motion.person,
-                    n_frames=sampled.n_frames,
-                    n_joints=len(sampled.skeleton),
-                    fps=sampled.fps,
-                    n_bytes=path.stat().st_size,
-                )
-            )
+            files.append(_described(content, path, format_name))
     return paths, ExportReport(files=tuple(files))
+
+
+def _contents(everyone: Content, kind: ExportFormat, name: str) -> Iterator[tuple[str, Content]]:
+    """What goes into each of a format's files, with the stem of its name."""
+    if kind.holds == "points" and everyone.points is None:
+        raise InputError(
+            f"a {kind.suffix} file holds keypoints, and there are none of {name!r}",
+            remedy="Give the keypoints of the take too (derived/smooth.h5).",
+        )
+    if kind.holds != "person":
+        yield _safe(name), everyone
+        return
+    for stem, motion, skin in zip(_stems(everyone.motions, name), everyone.motions, everyone.skins, strict=True):
+        yield stem, Content((motion,), (skin,), everyone.points)
+
+
+def _described(content: Content, path: Path, format_name: str) -> ExportedFile:
+    of_points = content.points if export_format(format_name).holds == "points" else None
+    first = content.motions[0] if of_points is None else of_points
+    return ExportedFile(
+        name=path.name,
+        format=format_name,
+        person="" if of_points is not None else ", ".join(motion.person for motion in content.motions),
+        n_frames=max(m.n_frames for m in content.motions) if of_points is None else of_points.n_frames,
+        n_joints=len(content.motions[0].skeleton) if of_points is None else len(of_points.keypoint_set),
+        fps=first.fps,
+        n_bytes=path.stat().st_size,
+    )
 
 
 def _stems(motions: Sequence[Motion], name: str) -> list[str]:
