@@ -72,7 +72,7 @@ def fetch_model(
 @app.command("convert")
 @explained
 def convert_model(
-    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint (.pth) or a .safetensors file.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint (.pth), or safetensors.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder for the new files.")] = Path(),
     to: Annotated[
         list[str] | None, typer.Option("--to", help="safetensors, onnx or openvino; all three if not given.")
@@ -86,11 +86,14 @@ def convert_model(
     """Write a network for other runtimes, and compare every file with torch.
 
     safetensors hold the whole network. ONNX and OpenVINO files hold its parts: what every picture passes, and what the
-    volume passes. A file whose numbers differ from torch's is not kept.
+    volume passes. A file whose numbers differ from torch's is not kept. Weights of `mocap train` are taken too; those
+    of learned triangulation have no such parts and become safetensors alone.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       mocap models convert weights.pth --to openvino --set shapes=free -o converted
+
+      mocap models convert runs/heatmap/weights.safetensors --to onnx --set size=[192,256] -o converted
     """
     from mocap.core.config import load_config
     from mocap.models.convert import ConvertConfig, convert

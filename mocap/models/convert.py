@@ -69,12 +69,12 @@ def convert(checkpoint: Path, folder: Path, targets: Sequence[str], config: Conv
     if config.views < 1:
         raise InputError(f"views is {config.views}; it must be at least 1")
     source = read_source(checkpoint, aggregation=config.aggregation)
+    runtimes: list[Target] = [target for target in ("onnx", "openvino") if target in targets]
+    parts = parts_of(source.network, size=config.size, views=config.views) if runtimes else ()
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Converted] = []
     if "safetensors" in targets:
         written.append(_to_safetensors(source, checkpoint, folder))
-    runtimes: list[Target] = [target for target in ("onnx", "openvino") if target in targets]
-    parts = parts_of(source.network, size=config.size, views=config.views) if runtimes else ()
     return written + [
         _to_runtime(part, target, folder / checkpoint.stem, config) for target in runtimes for part in parts
     ]

@@ -70,7 +70,10 @@ def parts_of(network: nn.Module, *, size: tuple[int, int], views: int) -> tuple[
         return (_pictures(PictureNetwork(network.backbone, outputs), size, views),)
     if isinstance(network, (PoseResNet, MobilePose)):
         return (_pictures(PictureNetwork(network, ("heatmaps", "features", *_heads(network))), size, views),)
-    raise InputError(f"{type(network).__name__} has no parts that other runtimes compute")
+    raise InputError(
+        f"{type(network).__name__} is attention between steps of geometry: no parts that other runtimes compute",
+        remedy="Convert it with --to safetensors; `mocap process` runs it as it is.",
+    )
 
 
 def computed(part: Part, given: Tensor | None = None) -> Mapping[str, Tensor]:

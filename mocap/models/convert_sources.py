@@ -1,7 +1,8 @@
 """Networks as they lie on disk: published checkpoints, their backbones, and safetensors that say what they hold.
 
 safetensors hold tensors and text, nothing that could run. The text of ours is `network`, a name of `KINDS`, and
-`config`, its configuration as JSON; without it the architecture is read off the keys, as of a published checkpoint.
+`config`, its configuration as JSON; networks that come with the package have both in a JSON file beside them. Without
+either the architecture is read off the keys, as of a published checkpoint.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mocap.core.config import Config
 from mocap.core.errors import FileFormatError, InputError
 from mocap.geometry.volumes import Aggregation
+from mocap.models.heatmap_volumes import HeatmapVolumeConfig, HeatmapVolumeNet
 from mocap.models.mobile_pose import MobilePose, MobilePoseConfig
 from mocap.models.pose_resnet import PoseResNet, PoseResNetConfig
 from mocap.models.published_weights import (
@@ -30,6 +33,7 @@ from mocap.models.published_weights import (
 )
 from mocap.models.triangulation_nets import AlgebraicNet, AlgebraicNetConfig, VolumetricNet, VolumetricNetConfig
 from mocap.models.v2v import V2V, V2VConfig
+from mocap.models.view_confidences import ViewConfidenceConfig, ViewConfidenceNet
 
 SAFETENSORS = ".safetensors"
 KINDS: dict[str, tuple[type[nn.Module], type[Any]]] = {
@@ -38,6 +42,8 @@ KINDS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "pose_resnet": (PoseResNet, PoseResNetConfig),
     "mobile_pose": (MobilePose, MobilePoseConfig),
     "v2v": (V2V, V2VConfig),
+    "heatmap_volumes": (HeatmapVolumeNet, HeatmapVolumeConfig),
+    "view_confidences": (ViewConfidenceNet, ViewConfidenceConfig),
 }
 """Networks by the name in a file, and their configurations."""
 NESTED: dict[str, type[Any]] = {"backbone": PoseResNetConfig, "v2v": V2VConfig}
@@ -63,6 +69,7 @@ def read_source(path: Path, *, aggregation: Aggregation | None = None) -> Source
     if path.suffix != SAFETENSORS:
         return _from_keys(read_state(path), path, aggregation)
     state, text = _read_safetensors(path)
+    text = text if "network" in text else _note_beside(path)
     if "network" not in text:
         return _from_keys(state, path, aggregation)
     source = _described(state, text, path)
@@ -84,9 +91,16 @@ def kind_of(network: nn.Module) -> str:
     return kinds[0]
 
 
+def stated(network: nn.Module) -> dict[str, str]:
+    """What `read_source` wants to know of a network, as the text of a file of safetensors."""
+    config = getattr(network, "config")  # noqa: B009 - of every class in KINDS
+    values = config.model_dump(mode="json") if isinstance(config, Config) else asdict(config)
+    return {"network": kind_of(network), "config": json.dumps(values)}
+
+
 def write_safetensors(network: nn.Module, path: Path) -> None:
     """The tensors by the checkpoint's keys, with what `read_source` wants to know."""
-    text = {"network": kind_of(network), "config": json.dumps(asdict(getattr(network, "config"))), "format": "pt"}  # noqa: B009
+    text = {**stated(network), "format": "pt"}
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
     save_file(state, path, metadata=text)
 
@@ -97,6 +111,17 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise FileFormatError(f"not a file of safetensors ({error})", where=path, remedy=REMEDY) from None
+
+
+def _note_beside(path: Path) -> dict[str, str]:
+    """What a JSON file of the same name says of a network, as `shipped.write_shipped` leaves it."""
+    try:
+        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(told, dict) or not isinstance(told.get("network"), str) or "config" not in told:
+        return {}
+    return {"network": told["network"], "config": json.dumps(told["config"])}
 
 
 def _described(state: Mapping[str, Tensor], text: Mapping[str, str], path: Path) -> Source:

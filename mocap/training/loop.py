@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mocap.models.convert_sources import KINDS, stated
 from mocap.training.averaging import WeightAverage
 from mocap.training.batches import Parts, batches
 from mocap.training.checkpoints import fill, load_state, load_weights, save_state, save_weights
@@ -201,7 +202,9 @@ class _Run:
 
     def _about(self, figures: dict[str, float]) -> dict[str, str]:
         told = {name: f"{value:.6g}" for name, value in figures.items()}
-        return {"step": str(self.standing.step), "seed": str(self.config.seed), **told}
+        known = type(self._kept()) in [network for network, _ in KINDS.values()]
+        network = stated(self._kept()) if known else {}
+        return {**network, "step": str(self.standing.step), "seed": str(self.config.seed), **told}
 
     def _save(self) -> None:
         state: dict[str, Any] = {

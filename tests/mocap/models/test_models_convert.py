@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
@@ -15,14 +16,19 @@ from mocap.core.errors import FileFormatError, InputError
 from mocap.models import convert as module
 from mocap.models.convert import ConvertConfig, convert, run_openvino
 from mocap.models.convert_parts import computed, parts_of
-from mocap.models.convert_sources import read_source, write_safetensors
+from mocap.models.convert_sources import read_source, stated, write_safetensors
+from mocap.models.heatmap_volumes import HeatmapVolumeConfig, HeatmapVolumeNet
 from mocap.models.mobile_pose import MobilePose, MobilePoseConfig
 from mocap.models.pose_resnet import PoseResNet, PoseResNetConfig
+from mocap.models.shipped import is_shipped, shipped_names, write_shipped
 from mocap.models.triangulation_nets import AlgebraicNet, AlgebraicNetConfig, VolumetricNet, VolumetricNetConfig
 from mocap.models.v2v import V2V, V2VConfig
+from mocap.models.view_confidences import ViewConfidenceConfig, ViewConfidenceNet
+from mocap.training.checkpoints import save_weights
 
 V2V_SMALL = V2VConfig(channels_in=6, joints=4, width=4, depth=2, front_kernel=3)
 SIZE = (160, 128)
+WEIGHTS = Path(module.__file__).resolve().parents[1] / "weights"
 
 
 def volumetric() -> VolumetricNet:
@@ -64,10 +70,10 @@ def checkpoint(tmp_path, request):
     return path, network
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("algebraic", "pose_resnet", "volumetric")]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name != "v2v"]
 
 
-@pytest.mark.parametrize("checkpoint", ["mobile_pose", "v2v", *SLOW], indirect=True)
+@pytest.mark.parametrize("checkpoint", ["v2v", *SLOW], indirect=True)
 def test_every_file_computes_what_torch_does(checkpoint, tmp_path):
     path, network = checkpoint
     config = ConvertConfig(size=SIZE, views=2, shapes="free")
@@ -90,10 +96,16 @@ def test_every_file_computes_what_torch_does(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shapes", "expected"),
-    [("fixed", [1, 6, 16, 16, 16]), ("batch", [-1, 6, 16, 16, 16]), ("free", [-1, 6, -1, -1, -1])],
+    ("target", "shapes", "expected"),
+    [
+        ("onnx", "fixed", [1, 6, 16, 16, 16]),
+        ("onnx", "batch", [-1, 6, 16, 16, 16]),
+        ("onnx", "free", [-1, 6, -1, -1, -1]),
+        pytest.param("openvino", "fixed", [1, 6, 16, 16, 16], marks=pytest.mark.slow),
+        pytest.param("openvino", "batch", [-1, 6, 16, 16, 16], marks=pytest.mark.slow),
+        ("openvino", "free", [-1, 6, -1, -1, -1]),
+    ],
 )
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
 @pytest.mark.parametrize("checkpoint", ["v2v"], indirect=True)
 def test_shapes_are_as_free_as_was_asked(checkpoint, tmp_path, shapes, expected, target):
     (written,) = convert(checkpoint[0], tmp_path, [target], ConvertConfig(shapes=shapes))
@@ -174,6 +186,43 @@ def test_what_is_asked_must_fit(tmp_path):
         convert(path, tmp_path, ["safetensors"], ConvertConfig())
     torch.save(made("pose_resnet").state_dict(), tmp_path / "p.pth")
     fails(tmp_path / "p.pth", "holds no volumetric network", InputError, aggregation="sum")
+
+
+LEARNED = {
+    "view_confidences": lambda: ViewConfidenceNet(ViewConfidenceConfig(width=8, body_width=4)),
+    "heatmap_volumes": lambda: HeatmapVolumeNet(HeatmapVolumeConfig(width=8, view_width=8, points=(3, 5))),
+}
+
+
+@pytest.mark.parametrize("kind", LEARNED)
+def test_networks_of_this_project_are_known_by_the_note_beside_them(tmp_path, kind):
+    network = LEARNED[kind]()
+    path, note = write_shipped("volumetric_blazepose", network, network.config, folder=tmp_path)
+    source = read_source(path)
+    assert (source.kind, source.network.config) == (kind, network.config)
+    (written,) = convert(path, tmp_path / "out", ["safetensors"], ConvertConfig())
+    note.unlink()
+    again = read_source(written.path)
+    assert (again.kind, again.network.config) == (kind, network.config)
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in again.network.state_dict().items())
+    fails(path, "none of the networks that are known by their keys")
+    note.write_text("no JSON")
+    fails(path, "none of the networks that are known by their keys")
+    with pytest.raises(InputError, match=r"attention between steps of geometry.*--to safetensors"):
+        convert(written.path, tmp_path / "more", ["safetensors", "onnx"], ConvertConfig())
+    assert not (tmp_path / "more").exists()
+
+
+def test_weights_that_ship_are_known():
+    names = [name for name in shipped_names() if is_shipped(name)]
+    assert {read_source(WEIGHTS / f"{name}.safetensors").kind for name in names} == set(LEARNED)
+
+
+def test_weights_of_a_run_say_what_they_are(tmp_path):
+    network = made("mobile_pose")
+    save_weights(tmp_path / "weights.safetensors", network, {**stated(network), "step": "7"})
+    source = read_source(tmp_path / "weights.safetensors")
+    assert (source.kind, source.network.config) == ("mobile_pose", network.config)
 
 
 def test_safetensors_hold_the_published_keys(tmp_path):
