@@ -18,6 +18,7 @@ from mocap.core.skin import SkinnedMesh
 from mocap.io.axes import Unit, Up
 from mocap.io.bvh import BvhConfig, write_bvh
 from mocap.io.euler import RotationOrder
+from mocap.io.gltf import GltfConfig, write_gltf
 from mocap.signal.resample_motion import resample_motion
 
 
@@ -97,10 +98,16 @@ def _write_bvh(content: Content, path: Path, config: ExportConfig) -> None:
     write_bvh(content.motions[0], path, options)
 
 
+def _write_gltf(content: Content, path: Path, config: ExportConfig) -> None:
+    options = GltfConfig(name_prefix=config.name_prefix)
+    write_gltf(content.motions, path, options, skins=content.skins)
+
+
 FORMATS: Mapping[str, ExportFormat] = {
     "bvh": ExportFormat(
         ".bvh", "Biovision hierarchy: skeleton and motion, read by Blender and most others", _write_bvh
     ),
+    "glb": ExportFormat(".glb", "binary glTF: skeletons, animation and bodies of all people", _write_gltf, "people"),
 }
 
 
