@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,6 +67,30 @@ Keep = Annotated[Path | None, typer.Option("--predictions", metavar="FILE.npz", 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The options that both commands have."""
+
+    algebraic: Path | None
+    volumetric: Path | None
+    backbone: Path | None
+    aggregation: str | None
+    pelvis: str
+    device: str
+    input_size: int
+    voxels: int
+    batch: int
+    keep: Path | None
+
+    @property
+    def weights(self) -> dict[str, Path | None]:
+        return {"algebraic": self.algebraic, "volumetric": self.volumetric, "backbone": self.backbone}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.input_size, self.input_size
+
+
 def human36m(
     folder: Annotated[Path, typer.Argument(help="Holds extra and processed.")],
     algebraic: Algebraic = None,
@@ -87,20 +111,16 @@ def human36m(
     """Human3.6M: relative and absolute errors, with and without the damaged scenes, by action."""
     start_plain_log()
     from mocap.evaluation.dataset_tables import human36m_actions, human36m_table
-    from mocap.evaluation.human36m import PELVIS, chosen_rows, evaluate_human36m
+    from mocap.evaluation.human36m import JOINT_COUNTS, PELVIS, chosen_rows, evaluate_human36m
     from mocap.io.human36m_files import LABELS, Human36mFrames, read_human36m_labels
 
     path = labels or folder / LABELS
     known = read_human36m_labels(path)
     frames = Human36mFrames(folder, known)
     rows = chosen_rows(known, tuple(name.strip() for name in subjects.split(",")), every)
-    files = {"algebraic": algebraic, "volumetric": volumetric, "backbone": backbone}
-    sizes = {"input_size": input_size, "voxels": voxels}
-    nets = _nets(files, aggregation, device, sizes)
-    options = _options(nets, pelvis, (PELVIS,), {"aggregation": aggregation, **sizes, **_stamps(labels=path, **files)})
-    options = replace(options, batch=batch, keep=keep)
-    size = (input_size, input_size)
-    found = _run(lambda row: frames.load(row, size=size), rows, nets, (PELVIS,), options)
+    asked = Asked(algebraic, volumetric, backbone, aggregation, pelvis, device, input_size, voxels, batch, keep)
+    nets, options = _prepared(asked, ("Human3.6M", JOINT_COUNTS), pelvis=(PELVIS,), data=_stamps(labels=path))
+    found = _run(lambda row: frames.load(row, size=asked.size), rows, nets, options, pelvis=(PELVIS,))
     reports = evaluate_human36m(known, rows, found.xyz)
     tables = [human36m_table(reports), human36m_actions(reports), human36m_actions(reports, relative=False)]
     _print(reports, tables, as_json)
@@ -131,7 +151,6 @@ def cmu_panoptic(
 ) -> None:
     """CMU Panoptic: absolute errors of people who are alone, four HD cameras."""
     start_plain_log()
-    from mocap.core.errors import InputError
     from mocap.evaluation.cmu_panoptic import PanopticPeople, evaluate_panoptic, network_joints
     from mocap.evaluation.dataset_tables import panoptic_joints, panoptic_table
 
@@ -139,16 +158,11 @@ def cmu_panoptic(
     names = tuple(name.strip() for name in cameras.split(","))
     people = PanopticPeople(folder, kind, sequences=sequence or (), cameras=names)
     rows = people.list_people(every=every)
-    files = {"algebraic": algebraic, "volumetric": volumetric, "backbone": backbone}
-    sizes = {"input_size": input_size, "voxels": voxels}
-    nets = _nets(files, aggregation, device, sizes)
     data = {"folder": folder, "sequence": sequence, "cameras": names, "joints": joints, "every": every}
-    options = _options(nets, pelvis, kind.pelvis, {"aggregation": aggregation, **data, **sizes, **_stamps(**files)})
-    if options.joints != len(kind.names):
-        raise InputError(f"the networks have {options.joints} joints, {joints} has {len(kind.names)}", where="--joints")
-    options = replace(options, batch=batch, keep=keep)
+    asked = Asked(algebraic, volumetric, backbone, aggregation, pelvis, device, input_size, voxels, batch, keep)
+    nets, options = _prepared(asked, (joints, (len(kind.names),)), pelvis=kind.pelvis, data=data)
     try:
-        found = _run(people.loader((input_size, input_size)), rows, nets, kind.pelvis, options)
+        found = _run(people.loader(asked.size), rows, nets, options, pelvis=kind.pelvis)
     finally:
         people.close()
     reports = evaluate_panoptic(people, found.xyz)
@@ -158,24 +172,54 @@ def cmu_panoptic(
 cmu_panoptic.__doc__ = (cmu_panoptic.__doc__ or "") + PANOPTIC_EXAMPLE
 
 
-def _nets(files: dict[str, Path | None], aggregation: str | None, device: str, sizes: dict[str, int]) -> PublishedNets:
+def _prepared(
+    asked: Asked, joints: tuple[str, tuple[int, ...]], *, pelvis: tuple[int, ...], data: dict[str, Any]
+) -> tuple[PublishedNets, RunOptions]:
+    """The networks, and how they are run. joints: what has them, and how many they may be. pelvis: whose mean it is."""
+    from mocap.core.errors import ConfigError, InputError
+    from mocap.evaluation.dataset_runs import RunOptions
+
+    nets = _nets(asked)
+    if asked.pelvis not in ("algebraic", "truth"):
+        raise ConfigError(f"{asked.pelvis!r} is neither algebraic nor truth", where="--pelvis")
+    if asked.pelvis == "algebraic" and "volumetric" in nets.methods and "algebraic" not in nets.methods:
+        raise InputError(
+            "the volumetric network needs a first estimate of the pelvis",
+            remedy="Give the algebraic weights too (--algebraic), or --pelvis truth.",
+        )
+    count = next(iter(nets.joints_of.values()))
+    if count not in joints[1]:
+        known = " or ".join(str(number) for number in joints[1])
+        raise InputError(f"the networks have {count} joints, {joints[0]} has {known}")
+    chosen = {"aggregation": asked.aggregation, "input_size": asked.input_size, "voxels": asked.voxels}
+    return nets, RunOptions(
+        nets.methods,
+        count,
+        true_pelvis=pelvis if asked.pelvis == "truth" else (),
+        batch=asked.batch,
+        keep=asked.keep,
+        made_by={**chosen, **data, **_stamps(**asked.weights)},
+    )
+
+
+def _nets(asked: Asked) -> PublishedNets:
     from typing import get_args
 
     from mocap.core.errors import ConfigError, InputError
     from mocap.geometry.volumes import Aggregation as Known
     from mocap.models.published_frames import WeightFiles, load_nets
 
-    if aggregation is not None and aggregation not in get_args(Known):
-        raise ConfigError(f"{aggregation!r} is none of {', '.join(get_args(Known))}", where="--aggregation")
-    if not any(files.values()):
+    if asked.aggregation is not None and asked.aggregation not in get_args(Known):
+        raise ConfigError(f"{asked.aggregation!r} is none of {', '.join(get_args(Known))}", where="--aggregation")
+    if not any(asked.weights.values()):
         raise InputError("no network is given", remedy="Give --algebraic, --volumetric or --backbone with weights.")
-    for path in files.values():
+    for path in asked.weights.values():
         if path is not None and not path.is_file():
             raise InputError("no such file of weights", where=path)
-    if sizes["input_size"] < SIDE_STEP or sizes["input_size"] % SIDE_STEP:
-        raise ConfigError(f"{sizes['input_size']} is no multiple of {SIDE_STEP}", where="--input-size")
-    chosen: Any = aggregation
-    return load_nets(WeightFiles(**files, aggregation=chosen), device=device, size=sizes["voxels"])
+    if asked.input_size < SIDE_STEP or asked.input_size % SIDE_STEP:
+        raise ConfigError(f"{asked.input_size} is no multiple of {SIDE_STEP}", where="--input-size")
+    chosen: Any = asked.aggregation
+    return load_nets(WeightFiles(**asked.weights, aggregation=chosen), device=asked.device, size=asked.voxels)
 
 
 def _stamps(**files: Path | None) -> dict[str, str]:
@@ -184,22 +228,8 @@ def _stamps(**files: Path | None) -> dict[str, str]:
     return {name: f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for name, path in there.items()}
 
 
-def _options(nets: PublishedNets, pelvis: str, joints: tuple[int, ...], made_by: dict[str, Any]) -> RunOptions:
-    from mocap.core.errors import ConfigError, InputError
-    from mocap.evaluation.dataset_runs import RunOptions
-
-    if pelvis not in ("algebraic", "truth"):
-        raise ConfigError(f"{pelvis!r} is neither algebraic nor truth", where="--pelvis")
-    if pelvis == "algebraic" and "volumetric" in nets.methods and "algebraic" not in nets.methods:
-        raise InputError(
-            "the volumetric network needs a first estimate of the pelvis",
-            remedy="Give the algebraic weights too (--algebraic), or --pelvis truth.",
-        )
-    count = next(iter(nets.joints_of.values()))
-    return RunOptions(nets.methods, count, true_pelvis=joints if pelvis == "truth" else (), made_by=made_by)
-
-
-def _run(load: Any, rows: Any, nets: PublishedNets, pelvis: Sequence[int], options: RunOptions) -> Predictions:
+def _run(load: Any, rows: Any, nets: PublishedNets, options: RunOptions, *, pelvis: Sequence[int]) -> Predictions:
+    """Every row through the networks, with a bar."""
     from mocap.evaluation.dataset_runs import run_frames
     from mocap.models.published_frames import estimate_points
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mocap.core.errors import FileFormatError
-from mocap.io.json_fields import describe, expect, field, numbers, read_json
+from mocap.io.json_fields import array, describe, expect, field, read_json
 
 MAX_BYTES = 2**30
 """Those of 2017 have 238 MB; a parsed file takes some ten times its size in memory."""
@@ -68,15 +68,10 @@ def read_coco_keypoints(path: Path) -> CocoPeople:
 def _row(
     table: dict[str, Any], place: str, names: tuple[str, ...], path: Path
 ) -> tuple[int, Float[np.ndarray, "K 3"], Float[np.ndarray, "4"], bool]:
-    flat = numbers(table["keypoints"], path, f"{place}.keypoints")
-    if len(flat) != 3 * len(names):
-        raise FileFormatError(f"{place}.keypoints: {len(flat)} numbers, expected {3 * len(names)}", where=path)
-    points = flat.reshape(-1, 3)
-    if not np.isin(points[:, 2], FLAGS).all() or not np.isfinite(points).all():
+    points = array(table["keypoints"], (len(names), 3), path, f"{place}.keypoints")
+    if not np.isin(points[:, 2], FLAGS).all():
         raise FileFormatError(f"{place}.keypoints: flags must be 0, 1 or 2", where=path)
-    box = numbers(field(table, "bbox", list, path, place), path, f"{place}.bbox")
-    if len(box) != 4 or not np.isfinite(box).all():
-        raise FileFormatError(f"{place}.bbox: expected x y width height", where=path)
+    box = array(field(table, "bbox", list, path, place), (4,), path, f"{place}.bbox")
     edges = np.concatenate([box[:2], box[:2] + box[2:]]) - 0.5
     return field(table, "image_id", int, path, place), points, edges, bool(table.get("iscrowd", 0))
 

@@ -71,6 +71,19 @@ def numbers(value: object, path: Path, place: str) -> Float[np.ndarray, "n"]:
         raise FileFormatError(f"{place}: a number too large", where=path) from None
 
 
+def array(
+    value: object, shape: tuple[int, ...], path: Path, place: str, *, gaps: bool = False
+) -> Float[np.ndarray, "..."]:
+    """Numbers of a shape that is known, in one list or in rows. gaps: null and NaN may be among them."""
+    rows = expect(value, list, path, place)
+    flat = numbers([item for row in rows for item in (row if isinstance(row, list) else [row])], path, place)
+    if flat.size != math.prod(shape):
+        raise FileFormatError(f"{place}: {flat.size} numbers, expected {math.prod(shape)}", where=path)
+    if not gaps and not np.isfinite(flat).all():
+        raise FileFormatError(f"{place}: holds what is no finite number", where=path)
+    return flat.reshape(shape)
+
+
 def describe(value: object) -> str:
     """A short picture of a wrong value for a message."""
     if value is None:

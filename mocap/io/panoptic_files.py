@@ -22,7 +22,7 @@ from calibration.camera import Camera, Intrinsics, Rig
 from calibration.errors import CalibrationError
 from calibration.transforms import RigidTransform
 from mocap.core.errors import FileFormatError, InputError
-from mocap.io.json_fields import expect, field, numbers, read_json
+from mocap.io.json_fields import array, expect, field, read_json
 from mocap.io.published_crops import (
     INPUT_SIZE,
     MultiviewFrame,
@@ -191,10 +191,7 @@ def read_panoptic_people(path: Path) -> tuple[PanopticPerson, ...]:
             raise FileFormatError(
                 f"{place}: has no joints19", where=path, remedy="Use hdPose3d_stage1_coco19, not the 15 older joints."
             )
-        flat = numbers(table["joints19"], path, f"{place}.joints19")
-        if len(flat) != 4 * len(JOINTS):
-            raise FileFormatError(f"{place}.joints19: {len(flat)} numbers, expected 76", where=path)
-        joints = flat.reshape(-1, 4)
+        joints = array(table["joints19"], (len(JOINTS), 4), path, f"{place}.joints19", gaps=True)
         labelled = np.isfinite(joints).all(-1) & (joints[:, 3] >= LEAST_CONFIDENCE)
         xyz = np.where(labelled[:, None], joints[:, :3] @ WORLD_FROM_PANOPTIC.T / CM_PER_M, np.nan)
         people.append(PanopticPerson(int(match[1]), field(table, "id", int, path, place), xyz))
@@ -206,7 +203,9 @@ def _camera(table: dict[str, Any], path: Path, place: str) -> Camera:
     if not re.fullmatch(r"\w+", name):
         raise FileFormatError(f"{place}.name: {name!r} is no name of a camera", where=path)
     shapes = {"K": (3, 3), "R": (3, 3), "t": (3,), "distCoef": (5,), "resolution": (2,)}
-    values = {key: _matrix(table, key, shape, path, place) for key, shape in shapes.items()}
+    values = {
+        key: array(field(table, key, list, path, place), shape, path, f"{place}.{key}") for key, shape in shapes.items()
+    }
     try:
         size = (int(values["resolution"][0]), int(values["resolution"][1]))
         intrinsics = Intrinsics(size, values["K"], values["distCoef"])
@@ -214,18 +213,6 @@ def _camera(table: dict[str, Any], path: Path, place: str) -> Camera:
     except (CalibrationError, ValueError) as error:
         raise FileFormatError(f"{place} ({name}): {error}", where=path) from None
     return Camera(name, intrinsics, pose)
-
-
-def _matrix(
-    table: dict[str, Any], key: str, shape: tuple[int, ...], path: Path, place: str
-) -> Float[np.ndarray, "..."]:
-    """Numbers in rows or in one; t is a column."""
-    rows = field(table, key, list, path, place)
-    flat = [value for row in rows for value in (row if isinstance(row, list) else [row])]
-    values = numbers(flat, path, f"{place}.{key}")
-    if values.size != np.prod(shape) or not np.isfinite(values).all():
-        raise FileFormatError(f"{place}.{key}: {values.size} numbers, expected {int(np.prod(shape))}", where=path)
-    return values.reshape(shape)
 
 
 def _pinhole(camera: Camera, xyz: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:

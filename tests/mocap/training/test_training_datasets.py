@@ -68,7 +68,7 @@ def test_coco_keeps_flags_boxes_and_people_worth_learning_from(coco):
             r"annotations\[0\].keypoints: 3 numbers, expected 51",
         ),
         (lambda c: c["annotations"][0]["keypoints"].__setitem__(2, 7), "flags must be 0, 1 or 2"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), "expected x y width height"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), r"annotations\[0\].bbox: 3 numbers, expected 4"),
         (lambda c: c["annotations"][1].update(image_id=99), "image_id 99 is not among the images"),
         (lambda c: c["images"][0].update(file_name="../../secret.jpg"), "leads out of the data set"),
         (lambda c: c["categories"][0].pop("keypoints"), "no category has keypoints. Use person_keypoints"),
