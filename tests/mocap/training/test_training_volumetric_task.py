@@ -60,7 +60,7 @@ def test_the_shipped_weights_beat_the_points_that_rays_agree_on():
     fifths in the mean; a sixth leaves room for what 24 people and the other bodies' shapes vary by."""
     errors = preset("blazepose_like")
     config = SampleConfig(
-        block_size=24, bodies=6, body=("humanoid",), cameras=(4, 4), errors=errors, motions=("lunge", "punch")
+        block_size=24, bodies=6, body="humanoid", cameras=(4, 4), errors=errors, motions=("lunge", "punch")
     )
     samples = Samples(config, 77)
     views = drawn_views(
