@@ -19,6 +19,7 @@ from mocap.io.axes import Unit, Up
 from mocap.io.bvh import BvhConfig, write_bvh
 from mocap.io.euler import RotationOrder
 from mocap.io.gltf import GltfConfig, write_gltf
+from mocap.io.usd import UsdConfig, write_usd
 from mocap.signal.resample_motion import resample_motion
 
 
@@ -103,11 +104,17 @@ def _write_gltf(content: Content, path: Path, config: ExportConfig) -> None:
     write_gltf(content.motions, path, options, skins=content.skins)
 
 
+def _write_usd(content: Content, path: Path, config: ExportConfig) -> None:
+    options = UsdConfig(up=config.up, unit=config.unit, name_prefix=config.name_prefix)
+    write_usd(content.motions, path, options, skins=content.skins)
+
+
 FORMATS: Mapping[str, ExportFormat] = {
     "bvh": ExportFormat(
         ".bvh", "Biovision hierarchy: skeleton and motion, read by Blender and most others", _write_bvh
     ),
     "glb": ExportFormat(".glb", "binary glTF: skeletons, animation and bodies of all people", _write_gltf, "people"),
+    "usd": ExportFormat(".usda", "USD as text: UsdSkel, skeletons and bodies of all people", _write_usd, "people"),
 }
 
 
