@@ -163,6 +163,7 @@ def test_the_remedy_that_is_printed_for_another_size_works(session, tmp_path):
     assert "nobody was found" in complaint(invoke("process", session, "--config", tmp_path / "fit.toml"))
 
 
+@pytest.mark.slow
 def test_a_take_with_nobody_in_it(session, blazepose_files):
     """Numbers and noise. A second run looks again and says the same."""
     for _ in range(2):

@@ -198,6 +198,7 @@ def test_views_agree_once_the_principal_points_are_turned_like_the_cameras(share
     assert median["turned"] < 8 < 11 < median["filed"]
 
 
+@pytest.mark.slow
 def test_distortion_coefficients_are_not_sixty_fourths(shared_data: Path) -> None:
     """Checkerboard stills of one camera: the coefficients as they stand fit better than a 64th of them or none.
 

@@ -145,6 +145,10 @@ def test_a_camera_that_never_sees_the_board_is_named(clips, tmp_path):
 def test_another_board_than_described(clips):
     with pytest.raises(CalibrationError, match="front, back: .*You probably have DICT_4X4_50, 4 x 5 squares"):
         detect_in_clips(clips[0], CharucoBoard(5, 7, 0.05, 0.04, "DICT_6X6_250"))
+
+
+@pytest.mark.slow
+def test_a_board_that_is_described_across(clips):
     with pytest.raises(CalibrationError, match=r"on a board of 4 x 5 squares, not of 5 x 4"):
         detect_in_clips(clips[0], CharucoBoard(5, 4, 0.05, 0.04, "DICT_4X4_50"))
 

@@ -29,6 +29,8 @@ RIG = ring(4, LENSES, radius_m=2.6, height_m=1.7)
 SEEING = Seeing(noise_px=0.2, two_sided=True)
 QUICK = CalibrateConfig(intrinsics=IntrinsicsConfig(lens="brown_conrady"), hold_out=False)
 """Without trying lens formulas, and without a test of the result."""
+LENSES_KNOWN = replace(QUICK, known={name: RIG[name].intrinsics for name in RIG.names})
+"""For what has nothing to do with lenses."""
 
 
 def lying(count: int = 6) -> BoardMotion:
@@ -77,8 +79,10 @@ def test_the_rig_stands_where_it_stands(observed):
 
 
 def test_thickness_origin_and_heading_are_as_asked(observed):
-    plain = calibrate(observed, QUICK)
-    thick = calibrate(observed, replace(QUICK, world=WorldConfig(FloorConfig(thickness_m=0.02, origin="middle"))))
+    plain = calibrate(observed, LENSES_KNOWN)
+    thick = calibrate(
+        observed, replace(LENSES_KNOWN, world=WorldConfig(FloorConfig(thickness_m=0.02, origin="middle")))
+    )
     shift = thick.rig.centers - plain.rig.centers
     middle = BOARD.corners.mean(axis=0) * [1, -1, 0]
     np.testing.assert_allclose(shift, np.broadcast_to([-middle[0], -middle[1], 0.02], shift.shape), atol=1e-3)
@@ -87,16 +91,16 @@ def test_thickness_origin_and_heading_are_as_asked(observed):
 def test_a_measured_distance_sets_the_scale(observed):
     apart = float(np.linalg.norm(RIG["cam01"].center - RIG["cam03"].center))
     world = WorldConfig(known_distance=KnownDistance(("cam01", "cam03"), 2 * apart))
-    rig = calibrate(observed, replace(QUICK, world=world)).rig
+    rig = calibrate(observed, replace(LENSES_KNOWN, world=world)).rig
     assert np.linalg.norm(rig["cam01"].center - rig["cam03"].center) == pytest.approx(2 * apart, rel=1e-9)
     np.testing.assert_allclose(rig.centers, 2 * RIG.centers, atol=0.01)  # 4 mm, doubled
     other = WorldConfig(known_distance=KnownDistance(("cam01", "camera 3"), 1.0))
     with pytest.raises(CalibrationError, match="known distance: no camera named 'camera 3'"):
-        calibrate(observed, replace(QUICK, world=other))
+        calibrate(observed, replace(LENSES_KNOWN, world=other))
 
 
 def test_without_a_floor_the_world_is_a_guess_and_says_so(observed):
-    made = calibrate(replace(observed, floor=None), QUICK)
+    made = calibrate(replace(observed, floor=None), LENSES_KNOWN)
     assert "guess" in made.world.how
     assert any("lay the board on the floor" in sentence for sentence in made.report.sentences)
     up = made.rig.centers[:, 2]
@@ -114,10 +118,9 @@ def test_lenses_come_from_their_own_clips_where_there_are_some(observed):
 
 
 def test_known_lenses_stay_as_they_are(observed):
-    known = {name: RIG[name].intrinsics for name in RIG.names}
-    made = calibrate(replace(observed, intrinsics=None), replace(QUICK, known=known))
+    made = calibrate(replace(observed, intrinsics=None), LENSES_KNOWN)
     for camera in made.rig:
-        np.testing.assert_array_equal(camera.intrinsics.K, known[camera.name].K)
+        np.testing.assert_array_equal(camera.intrinsics.K, RIG[camera.name].intrinsics.K)
     assert centre_errors_mm(made.rig).max() < 4
 
 
