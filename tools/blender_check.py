@@ -1,14 +1,17 @@
-"""Import a BVH with Blender's own importer and write down what Blender made of it; optionally draw it.
+"""Import a BVH or FBX with Blender's own importers and write down what Blender made of it; optionally draw it.
 
 Runs in an environment that has `bpy` (tools/bootstrap.py makes one in .venv-blender), not in the project's own:
 
     .venv-blender/bin/python tools/blender_check.py walk.bvh --dump walk.npz --png walk.png --frames 1 50 100
 
 The import uses the options a user meets in File > Import > Motion Capture (.bvh): forward -Z, up Y, "Update Scene FPS"
-and "Update Scene Duration" ticked, and Scale 0.01 for files in centimetres.
+and "Update Scene Duration" ticked, and Scale 0.01 for files in centimetres. An FBX, which says its axes, unit and frame
+rate itself, is imported with the options as they come; `--armature` picks one of several people by name.
 
 The dump holds `names` (J,), `heads` (T, J, 3) and `rest_heads` (J, 3) in Blender's world (metres, Z up), `rest_tails`
-(J, 3), `parents` (J,), `fps`, and `frame_range` (2,) of the keys, `scene_range` (2,) of the scene.
+(J, 3), `parents` (J,), `fps`, `frame_range` (2,) of the keys, `scene_range` (2,) of the scene, the names of all
+`armatures` and `actions`, `matrices` (J, 3, 3), the bones' axes at rest in the world, and with a mesh under them
+`vertices` (T, V, 3).
 """
 
 from __future__ import annotations
@@ -31,7 +34,10 @@ COLOURS = {"Left": (0.10, 0.35, 0.90, 1), "Right": (0.85, 0.20, 0.10, 1), "": (0
 def main() -> None:
     """Read the command line and do as it says."""
     options = _parser().parse_args()
-    armature = import_bvh(options.bvh, global_scale=options.scale)
+    if options.file.suffix.lower() == ".fbx":
+        armature = import_fbx(options.file, options.armature)
+    else:
+        armature = import_bvh(options.file, global_scale=options.scale)
     if options.dump:
         arrays = dump(armature)
         np.savez_compressed(options.dump, **arrays)  # type: ignore[arg-type]  # newer stubs have a keyword of their own
@@ -41,8 +47,9 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bvh", type=Path)
-    parser.add_argument("--scale", type=float, default=0.01, help="metres a unit of the file (0.01: centimetres)")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--scale", type=float, default=0.01, help="metres a unit of a BVH (0.01: centimetres)")
+    parser.add_argument("--armature", help="which of several skeletons of an FBX; default: the only one")
     parser.add_argument("--dump", type=Path, help="write joint positions of every frame to this .npz")
     parser.add_argument("--png", type=Path, help="draw the skeleton into this picture")
     parser.add_argument("--frames", type=int, nargs="+", default=[1], help="frames to draw; 0 is the rest pose")
@@ -67,16 +74,34 @@ def import_bvh(path: Path, *, global_scale: float) -> bpy.types.Object:
     return armature
 
 
+def import_fbx(path: Path, name: str | None) -> bpy.types.Object:
+    """An empty scene with the content of the file; the armature of that name, or the only one."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.frame_start = scene.frame_end = 1
+    scene.render.fps, scene.render.fps_base = 1, 1.0
+    bpy.ops.import_scene.fbx(filepath=str(path.resolve()))
+    armatures = [o for o in bpy.data.objects if o.type == "ARMATURE" and name in (None, o.name)]
+    (armature,) = armatures
+    return armature
+
+
 def dump(armature: bpy.types.Object) -> dict[str, np.ndarray]:
     """What Blender plays, see the top of this file."""
     scene, bones = bpy.context.scene, list(armature.data.bones)
     names = [bone.name for bone in bones]
     first, last = (round(f) for f in armature.animation_data.action.frame_range)
-    frames = []
+    meshes = [o for o in armature.children if o.type == "MESH"]
+    frames, vertices = [], []
     for frame in range(first, last + 1):
         scene.frame_set(frame)
         frames.append([tuple(armature.matrix_world @ armature.pose.bones[name].head) for name in names])
-    return {
+        vertices += [_posed_vertices(mesh) for mesh in meshes[:1]]
+    skin = {"vertices": np.array(vertices)} if meshes else {}
+    return skin | {
+        "armatures": np.array([o.name for o in bpy.data.objects if o.type == "ARMATURE"]),
+        "actions": np.array([action.name for action in bpy.data.actions]),
+        "matrices": np.array([armature.matrix_world.to_3x3() @ bone.matrix_local.to_3x3() for bone in bones]),
         "names": np.array(names),
         "parents": np.array([names.index(bone.parent.name) if bone.parent else -1 for bone in bones]),
         "heads": np.array(frames),
@@ -86,6 +111,14 @@ def dump(armature: bpy.types.Object) -> dict[str, np.ndarray]:
         "frame_range": np.array([first, last]),
         "scene_range": np.array([scene.frame_start, scene.frame_end]),
     }
+
+
+def _posed_vertices(mesh: bpy.types.Object) -> np.ndarray:
+    posed = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    local = np.empty(len(posed.data.vertices) * 3, dtype=np.float32)
+    posed.data.vertices.foreach_get("co", local)
+    matrix = np.array(posed.matrix_world)
+    return local.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def draw(armature: bpy.types.Object, frames: list[int], path: Path, view: str) -> None:

@@ -95,7 +95,7 @@ def _require_one_file(out: Path, config: ExportConfig, motions: tuple[Motion, ..
     suffixes = {export_format(name).suffix for name in config.formats}
     if suffixes != {out.suffix.lower()}:
         raise InputError(f"has the suffix of none or not all of {', '.join(sorted(suffixes))}", where=out)
-    if len(motions) > 1:
+    if len(motions) > 1 and any(export_format(name).holds == "person" for name in config.formats):
         people = ", ".join(motion.person for motion in motions)
         raise InputError(
             f"is one file for {len(motions)} people ({people})", where=out, remedy="Give a folder with -o."

@@ -18,6 +18,7 @@ from mocap.core.skin import SkinnedMesh
 from mocap.io.axes import Unit, Up
 from mocap.io.bvh import BvhConfig, write_bvh
 from mocap.io.euler import RotationOrder
+from mocap.io.fbx import FbxConfig, write_fbx
 from mocap.io.gltf import GltfConfig, write_gltf
 from mocap.io.usd import UsdConfig, write_usd
 from mocap.signal.resample_motion import resample_motion
@@ -109,7 +110,15 @@ def _write_usd(content: Content, path: Path, config: ExportConfig) -> None:
     write_usd(content.motions, path, options, skins=content.skins)
 
 
+def _write_fbx(content: Content, path: Path, config: ExportConfig) -> None:
+    options = FbxConfig(up=config.up, unit=config.unit, name_prefix=config.name_prefix, stack=path.stem)
+    write_fbx(content.motions, path, options, skins=content.skins)
+
+
 FORMATS: Mapping[str, ExportFormat] = {
+    "fbx": ExportFormat(
+        ".fbx", "Autodesk FBX, binary: skeletons at rest, takes, meshes, for Unity, Unreal, Maya", _write_fbx, "people"
+    ),
     "bvh": ExportFormat(
         ".bvh", "Biovision hierarchy: skeleton and motion, read by Blender and most others", _write_bvh
     ),

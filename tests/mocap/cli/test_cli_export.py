@@ -69,6 +69,8 @@ def test_two_people_need_a_folder(tmp_path):
     assert "is one file for 2 people (ann, bob). Give a folder with -o." in done.stderr
     assert run(tmp_path / "duo.h5", "-o", tmp_path / "out").exit_code == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["duo_ann.bvh", "duo_bob.bvh"]
+    done = run(tmp_path / "duo.h5", "-o", tmp_path / "duo.fbx")
+    assert (done.exit_code, (tmp_path / "duo.fbx").read_bytes()[:18]) == (0, b"Kaydara FBX Binary"), done.output
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,6 @@ def test_inputs_that_cannot_be(tmp_path):
     ]:
         done = run(tmp_path / "in.bvh", "-o", tmp_path / "out", option, value)
         assert (done.exit_code, sentence in done.stderr) == (2, True), done.stderr
-    done = run(tmp_path / "in.bvh", "-o", tmp_path / "out.fbx")
+    done = run(tmp_path / "in.bvh", "-o", tmp_path / "out.doc")
     assert done.exit_code == 2
-    assert "out.fbx: no export format has the suffix .fbx; there are .bvh" in done.stderr
+    assert "out.doc: no export format has the suffix .doc; there are .bvh" in done.stderr

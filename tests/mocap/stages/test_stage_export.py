@@ -27,6 +27,15 @@ def test_each_of_several_people_gets_a_file_of_its_own(tmp_path):
     assert [read_bvh(p).n_frames for p in paths] == [3, 4, 5, 6]
 
 
+def test_formats_that_hold_people_get_all_of_them_with_their_skins(tmp_path):
+    motions = [marching_person(n_frames=4, person=name) for name in ("anna", "bob")]
+    paths, report = export(motions, tmp_path, "duo", ExportConfig(formats=("fbx", "bvh")), skins=[None, None])
+    assert [p.name for p in paths] == ["duo.fbx", "duo_anna.bvh", "duo_bob.bvh"]
+    assert (report.files[0].person, report.files[0].n_joints, report.files[0].n_frames) == ("anna, bob", 22, 4)
+    with pytest.raises(InputError, match="1 skins for 2 motions of 'duo'; one or None for each"):
+        export(motions, tmp_path, "duo", skins=[None])
+
+
 def test_options_reach_the_file(tmp_path):
     config = ExportConfig(up="z", unit="m", rotation_order="YXZ", name_prefix="mixamorig:", fps=30)
     (path,), report = export([marching_person(n_frames=61, fps=60)], tmp_path, "a", config)
