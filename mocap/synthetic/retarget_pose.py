@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
+from mocap.core.joint_names import is_thumb
 from mocap.core.skeleton import SkeletonDefinition
 from mocap.geometry.rotations import quat_to_matrix, shortest_arc
-from mocap.synthetic.retarget_names import is_thumb
 from mocap.synthetic.retarget_source import SIDES, HumanSource, nearest_rotation
 
 KNOWN_HINGE = 0.05

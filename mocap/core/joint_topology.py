@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from mocap.synthetic.retarget_names import LEFT, RIGHT, ancestors
+from mocap.core.joint_names import LEFT, RIGHT, ancestors
 
 EQUAL = 0.1
 """Relative difference in length up to which two limbs may be a pair; in real files it is under 0.05."""
