@@ -12,7 +12,7 @@ import pytest
 
 from calibration import Rig, RigidTransform
 from calibration.rig_file import read_rig, read_rig_metadata, write_rig
-from running_mocap import complaint, mocap
+from running_mocap import complaint, invoke, mocap
 
 SAMPLE = Path(__file__).resolve().parents[3] / "sample_sessions" / "one_person"
 
@@ -83,7 +83,7 @@ def test_a_camera_that_moved_is_named_and_solved_again(session, blazepose_files)
 
 def test_nothing_to_calibrate_from(tmp_path):
     (tmp_path / "empty").mkdir()
-    told = complaint(mocap("calibrate", tmp_path / "empty"))
+    told = complaint(invoke("calibrate", tmp_path / "empty"))
     assert told.endswith(
         "Record the board into calibration/extrinsics/<camera>.mp4 (or a folder of images for each camera)."
     )
@@ -91,7 +91,7 @@ def test_nothing_to_calibrate_from(tmp_path):
 
 def test_nothing_to_check(tmp_path):
     (tmp_path / "empty").mkdir()
-    told = complaint(mocap("calibrate", tmp_path / "empty", "--check", SAMPLE / "takes" / "walk"))
+    told = complaint(invoke("calibrate", tmp_path / "empty", "--check", SAMPLE / "takes" / "walk"))
     assert "there is no rig to check. Calibrate first" in told
 
 

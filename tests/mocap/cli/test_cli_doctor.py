@@ -12,13 +12,14 @@ import pytest
 
 from mocap.cli import health_checks
 from mocap.cli.health_checks import Probe
+from running_mocap import invoke
 
 RUN = "from mocap.cli.main import main; main()"
 
 
-def doctor(*arguments: str, shadow: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+def doctor(*arguments: str, shadow: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own; modules in `shadow` hide installed ones."""
-    env = {**os.environ, **variables, "COLUMNS": "200"}
+    env = {**os.environ, "COLUMNS": "200"}
     if shadow is not None:
         env["PYTHONPATH"] = str(shadow)
     command = [sys.executable, "-c", RUN, "doctor", *arguments]
@@ -51,13 +52,36 @@ def test_every_question_has_an_answer(report):
         assert check["state"] != "optional" or check["remedy"] or "not needed" in check["detail"]
 
 
-def test_the_report_for_people_says_the_same():
-    done = doctor()
+def test_the_report_for_people_says_the_same(report, monkeypatch):
+    checks = [health_checks.Check(**check) for check in json.loads(report.stdout)["checks"]]
+    monkeypatch.setattr(health_checks, "all_checks", lambda: checks)
+    done = invoke("doctor")
     assert done.returncode == 0
     assert "Everything that is needed works." in done.stdout
     assert "libusb-1.0-0" in done.stdout or "open3d 0" in done.stdout
+    for check in checks:
+        assert check.name in done.stdout
+        assert check.detail in done.stdout
 
 
+def checked(name: str, shadow: Path, monkeypatch: pytest.MonkeyPatch) -> list[health_checks.Check]:
+    """What is said of one package, when modules in `shadow` hide installed ones."""
+    monkeypatch.setenv("PYTHONPATH", str(shadow))
+    return list(health_checks.imports({name: health_checks.probe(name)}))
+
+
+def test_a_library_that_is_missing_and_a_package_that_kills_are_answers(tmp_path, monkeypatch):
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    (tmp_path / "openvino.py").write_text("import os; os._exit(139)")
+    (broken,) = checked("cv2", tmp_path, monkeypatch)
+    assert (broken.name, broken.state) == ("import cv2", "broken")
+    assert "apt install libgl1" in broken.remedy
+    (killed,) = checked("openvino", tmp_path, monkeypatch)
+    assert killed.stops
+    assert "139" in killed.detail
+
+
+@pytest.mark.slow
 def test_a_missing_system_library_is_named_with_its_package(tmp_path):
     (tmp_path / "cv2.py").write_text(
         "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')", encoding="utf-8"
@@ -69,6 +93,7 @@ def test_a_missing_system_library_is_named_with_its_package(tmp_path):
     assert "apt install libgl1" in check["remedy"]
 
 
+@pytest.mark.slow
 def test_a_package_that_kills_the_process_is_an_answer_too(tmp_path):
     (tmp_path / "openvino.py").write_text("import os; os._exit(139)", encoding="utf-8")
     done = doctor(shadow=tmp_path)
@@ -100,24 +125,26 @@ def test_a_package_that_is_too_old_or_missing_is_found(tmp_path, monkeypatch):
     assert [check.state for check in health_checks.packages()] == ["missing", "ok"]
 
 
-def test_a_cache_that_cannot_be_written_is_told(tmp_path):
+def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     file = tmp_path / "file"
     file.touch()
-    done = doctor("--json", MOCAP_MODELS_DIR=str(file / "below"))
-    check = checks_of(done)["cache folder"]
-    assert check["state"] == "broken"
-    assert "MOCAP_MODELS_DIR" in check["remedy"]
+    monkeypatch.setenv("MOCAP_MODELS_DIR", str(file / "below"))
+    (check,) = health_checks.cache()
+    assert check.state == "broken"
+    assert "MOCAP_MODELS_DIR" in check.remedy
 
 
-def test_changed_model_files_are_found(tmp_path):
+def test_changed_model_files_are_found(tmp_path, monkeypatch):
     folder = tmp_path / "blazepose"
     folder.mkdir()
     (folder / "pose_detection.tflite").write_bytes(b"something else")
-    check = checks_of(doctor("--json", MOCAP_MODELS_DIR=str(tmp_path)))["model blazepose"]
-    assert check["state"] == "later"
-    assert "other files than it should" in check["detail"]
-    absent = checks_of(doctor("--json", MOCAP_MODELS_DIR=str(tmp_path / "none")))["model blazepose"]
-    assert "not fetched yet" in absent["detail"]
+    monkeypatch.setenv("MOCAP_MODELS_DIR", str(tmp_path))
+    check = next(check for check in health_checks.models() if check.name == "model blazepose")
+    assert check.state == "later"
+    assert "other files than it should" in check.detail
+    monkeypatch.setenv("MOCAP_MODELS_DIR", str(tmp_path / "none"))
+    absent = next(check for check in health_checks.models() if check.name == "model blazepose")
+    assert "not fetched yet" in absent.detail
 
 
 def test_a_check_that_fails_itself_is_reported_and_stops_nothing(monkeypatch):

@@ -54,12 +54,12 @@ def test_convert_prints_every_file_and_its_difference(tmp_path):
     network = V2V(V2VConfig(channels_in=2, joints=2, width=4, depth=1, front_kernel=3)).eval()
     write_safetensors(network, tmp_path / "small.safetensors")
     arguments = ("convert", str(tmp_path / "small.safetensors"), "-o", str(tmp_path / "out"))
-    done = run(*arguments)
+    done = run(*arguments, "--to", "safetensors", "--to", "onnx")
     assert done.exit_code == 0, done.output
-    for name in ("small.safetensors", "small.volume.onnx", "small.volume.xml"):
+    for name in ("small.safetensors", "small.volume.onnx"):
         assert str(tmp_path / "out" / name) in done.stdout
         assert (tmp_path / "out" / name).is_file()
-    assert done.stdout.count("from torch at most") == 3
+    assert done.stdout.count("from torch at most") == 2
     (document,) = json.loads(run(*arguments, "--to", "onnx", "--set", "shapes=fixed", "--json").stdout)
     assert document["target"] == "onnx"
     assert document["differences"]["scores"] < 1e-5
