@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +17,13 @@ from mocap.core.motion import Motion
 from mocap.core.skin import SkinnedMesh
 from mocap.io.axes import Unit, Up
 from mocap.io.bvh import BvhConfig, write_bvh
+from mocap.io.c3d import C3dConfig, write_c3d
 from mocap.io.euler import RotationOrder
 from mocap.io.fbx import FbxConfig, write_fbx
 from mocap.io.gltf import GltfConfig, write_gltf
+from mocap.io.trc import TrcConfig, write_trc
 from mocap.io.usd import UsdConfig, write_usd
+from mocap.io.world_joints import joint_points
 from mocap.signal.resample_motion import resample_motion
 
 
@@ -84,7 +87,7 @@ class ExportFormat:
     """A kind of file: its suffix, what it is, and the function that writes one, whole or not at all.
 
     holds: "person" is written for one of the motions at a time, "people" for all of them, "points" for the keypoints
-    (`content.points` is never None there; the motions come with them).
+    (`content.points` is never None there: where the take has none they are the joints).
     """
 
     suffix: str
@@ -115,6 +118,22 @@ def _write_fbx(content: Content, path: Path, config: ExportConfig) -> None:
     write_fbx(content.motions, path, options, skins=content.skins)
 
 
+def _write_c3d(content: Content, path: Path, config: ExportConfig) -> None:
+    assert content.points is not None
+    write_c3d(content.points, path, C3dConfig(people=_people(content, content.points)))
+
+
+def _write_trc(content: Content, path: Path, config: ExportConfig) -> None:
+    assert content.points is not None
+    write_trc(content.points, path, TrcConfig(up=config.up, people=_people(content, content.points)))
+
+
+def _people(content: Content, points: Keypoints3D) -> tuple[str, ...]:
+    """Names for the people of the points, where the motions are of the same people."""
+    names = tuple(dict.fromkeys(motion.person for motion in content.motions))
+    return names if len(names) == points.n_people else ()
+
+
 FORMATS: Mapping[str, ExportFormat] = {
     "fbx": ExportFormat(
         ".fbx", "Autodesk FBX, binary: skeletons at rest, takes, meshes, for Unity, Unreal, Maya", _write_fbx, "people"
@@ -124,6 +143,8 @@ FORMATS: Mapping[str, ExportFormat] = {
     ),
     "glb": ExportFormat(".glb", "binary glTF: skeletons, animation and bodies of all people", _write_gltf, "people"),
     "usd": ExportFormat(".usda", "USD as text: UsdSkel, skeletons and bodies of all people", _write_usd, "people"),
+    "c3d": ExportFormat(".c3d", "keypoints with residuals, for biomechanics", _write_c3d, "points"),
+    "trc": ExportFormat(".trc", "keypoints as text, for OpenSim", _write_trc, "points"),
 }
 
 
@@ -169,10 +190,7 @@ def export(
 def _contents(everyone: Content, kind: ExportFormat, name: str) -> Iterator[tuple[str, Content]]:
     """What goes into each of a format's files, with the stem of its name."""
     if kind.holds == "points" and everyone.points is None:
-        raise InputError(
-            f"a {kind.suffix} file holds keypoints, and there are none of {name!r}",
-            remedy="Give the keypoints of the take too (derived/smooth.h5).",
-        )
+        everyone = replace(everyone, points=joint_points(everyone.motions))
     if kind.holds != "person":
         yield _safe(name), everyone
         return
