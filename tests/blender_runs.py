@@ -24,10 +24,10 @@ def blender_or_skip() -> Path:
     pytest.skip("no Blender here: `python tools/bootstrap.py blender` makes .venv-blender")
 
 
-def played_by(python: Path, file: Path, scale: float) -> dict[str, np.ndarray]:
+def played_by(python: Path, file: Path, scale: float, *options: str) -> dict[str, np.ndarray]:
     """What Blender's importer makes of a file."""
     played = file.with_suffix(".npz")
-    command = [python, ROOT / "tools" / "blender_check.py", file, "--scale", str(scale), "--dump", played]
+    command = [python, ROOT / "tools" / "blender_check.py", file, "--scale", str(scale), *options, "--dump", played]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     with np.load(played) as arrays:

@@ -6,7 +6,8 @@ Runs in an environment that has `bpy` (tools/bootstrap.py makes one in .venv-ble
 
 The import uses the options a user meets in File > Import > Motion Capture (.bvh): forward -Z, up Y, "Update Scene FPS"
 and "Update Scene Duration" ticked, and Scale 0.01 for files in centimetres. An FBX, which says its axes, unit and frame
-rate itself, is imported with the options as they come; `--armature` picks one of several people by name.
+rate itself, is imported with the options as they come; `--armature` picks one of several people by name. Blender has
+two importers of FBX. The older one puts the keys of rates that are not whole (59.94) at the next whole rate's times.
 
 The dump holds `names` (J,), `heads` (T, J, 3) and `rest_heads` (J, 3) in Blender's world (metres, Z up), `rest_tails`
 (J, 3), `parents` (J,), `fps`, `frame_range` (2,) of the keys, `scene_range` (2,) of the scene, the names of all
@@ -35,7 +36,7 @@ def main() -> None:
     """Read the command line and do as it says."""
     options = _parser().parse_args()
     if options.file.suffix.lower() == ".fbx":
-        armature = import_fbx(options.file, options.armature)
+        armature = import_fbx(options.file, options.armature, newer=options.newer)
     else:
         armature = import_bvh(options.file, global_scale=options.scale)
     if options.dump:
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path)
     parser.add_argument("--scale", type=float, default=0.01, help="metres a unit of a BVH (0.01: centimetres)")
     parser.add_argument("--armature", help="which of several skeletons of an FBX; default: the only one")
+    parser.add_argument("--newer", action="store_true", help="FBX by Blender's newer importer (4.5 and later)")
     parser.add_argument("--dump", type=Path, help="write joint positions of every frame to this .npz")
     parser.add_argument("--png", type=Path, help="draw the skeleton into this picture")
     parser.add_argument("--frames", type=int, nargs="+", default=[1], help="frames to draw; 0 is the rest pose")
@@ -74,13 +76,16 @@ def import_bvh(path: Path, *, global_scale: float) -> bpy.types.Object:
     return armature
 
 
-def import_fbx(path: Path, name: str | None) -> bpy.types.Object:
+def import_fbx(path: Path, name: str | None, *, newer: bool = False) -> bpy.types.Object:
     """An empty scene with the content of the file; the armature of that name, or the only one."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.frame_start = scene.frame_end = 1
     scene.render.fps, scene.render.fps_base = 1, 1.0
-    bpy.ops.import_scene.fbx(filepath=str(path.resolve()))
+    if newer:
+        bpy.ops.wm.fbx_import(filepath=str(path.resolve()))
+    else:
+        bpy.ops.import_scene.fbx(filepath=str(path.resolve()))
     armatures = [o for o in bpy.data.objects if o.type == "ARMATURE" and name in (None, o.name)]
     (armature,) = armatures
     return armature

@@ -18,19 +18,11 @@ from mocap.io.fbx_node import TICKS_PER_SECOND, FbxNode
 CREATOR = "mocap-pipeline"
 # FbxTime::EMode of the rates that have one. Readers know them by heart; every other rate is custom, with its number.
 TIME_MODES = {
-    120.0: 1,
-    100.0: 2,
-    60.0: 3,
-    50.0: 4,
-    48.0: 5,
-    30.0: 6,
-    25.0: 10,
-    24.0: 11,
-    1000.0: 12,
-    96.0: 15,
-    72.0: 16,
+    **{120.0: 1, 100.0: 2, 60.0: 3, 50.0: 4, 48.0: 5, 30.0: 6, 25.0: 10, 24.0: 11, 1000.0: 12, 96.0: 15, 72.0: 16},
+    **{30 / 1.001: 9, 24 / 1.001: 13, 60 / 1.001: 17, 120 / 1.001: 18},
 }
 CUSTOM_MODE = 14
+SAME_RATE = 1e-12
 AXES = {  # up, front, side: the axis and its sign; see mocap.io.axes
     "y": {"Up": (1, 1), "Front": (2, 1), "Coord": (0, 1)},
     "z": {"Up": (2, 1), "Front": (1, -1), "Coord": (0, 1)},
@@ -143,7 +135,7 @@ def _global_settings(root: FbxNode, up: Up, metres_per_unit: float, fps: float, 
         entries.append((f"{name}Axis", "int", "Integer", "", axis))
         entries.append((f"{name}AxisSign", "int", "Integer", "", sign))
     stop = max(take.stop_ticks for take in takes)
-    mode = TIME_MODES.get(fps, CUSTOM_MODE)
+    mode = next((mode for rate, mode in TIME_MODES.items() if abs(rate / fps - 1) < SAME_RATE), CUSTOM_MODE)
     centimetres = metres_per_unit * 100
     set_properties(
         settings,
