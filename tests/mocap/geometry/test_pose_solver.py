@@ -75,8 +75,9 @@ def test_the_gradient_of_every_term_is_that_of_finite_differences(term):
     body, problem, pose = problem_of(term)
     gradient = problem.equations(pose, place(body.model, pose), 3.0).gradient
     size, scale = 1e-6, max(1.0, float(gradient.abs().max()))
-    for frame in (0, 2, 5):
-        for n in range(body.model.n_steps):
+    some = [*range(6), *range(6, body.model.n_steps, 9)]  # the root's, and a ninth of the angles
+    for frame, steps in ((0, some), (2, range(body.model.n_steps)), (5, some)):
+        for n in steps:
             step = torch.zeros_like(gradient)
             step[frame, n] = size
             ahead, behind = (body.model.moved_by(pose, s) for s in (step, -step))
