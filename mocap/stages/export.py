@@ -21,6 +21,7 @@ from mocap.io.c3d import C3dConfig, write_c3d
 from mocap.io.euler import RotationOrder
 from mocap.io.fbx import FbxConfig, write_fbx
 from mocap.io.gltf import GltfConfig, write_gltf
+from mocap.io.tables import write_csv, write_npz, write_tables_h5
 from mocap.io.trc import TrcConfig, write_trc
 from mocap.io.usd import UsdConfig, write_usd
 from mocap.io.world_joints import joint_points
@@ -128,6 +129,18 @@ def _write_trc(content: Content, path: Path, config: ExportConfig) -> None:
     write_trc(content.points, path, TrcConfig(up=config.up, people=_people(content, content.points)))
 
 
+def _write_csv(content: Content, path: Path, config: ExportConfig) -> None:
+    write_csv(content.motions, path)
+
+
+def _write_npz(content: Content, path: Path, config: ExportConfig) -> None:
+    write_npz(content.motions, path, points=content.points)
+
+
+def _write_tables_h5(content: Content, path: Path, config: ExportConfig) -> None:
+    write_tables_h5(content.motions, path, points=content.points)
+
+
 def _people(content: Content, points: Keypoints3D) -> tuple[str, ...]:
     """Names for the people of the points, where the motions are of the same people."""
     names = tuple(dict.fromkeys(motion.person for motion in content.motions))
@@ -145,6 +158,9 @@ FORMATS: Mapping[str, ExportFormat] = {
     "usd": ExportFormat(".usda", "USD as text: UsdSkel, skeletons and bodies of all people", _write_usd, "people"),
     "c3d": ExportFormat(".c3d", "keypoints with residuals, for biomechanics", _write_c3d, "points"),
     "trc": ExportFormat(".trc", "keypoints as text, for OpenSim", _write_trc, "points"),
+    "csv": ExportFormat(".csv", "joint positions and rotations, a row a frame", _write_csv, "people"),
+    "npz": ExportFormat(".npz", "joints, rotations and keypoints as numpy arrays", _write_npz, "people"),
+    "hdf5": ExportFormat(".hdf5", "joints, rotations and keypoints as tables", _write_tables_h5, "people"),
 }
 
 
