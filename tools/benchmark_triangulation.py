@@ -1,10 +1,11 @@
 """Learnable triangulation beside the way the published implementation is written, in one run on this machine.
 
     python tools/benchmark.py triangulation                everything
-    python tools/benchmark.py triangulation points volume  parts: points, volume, networks
+    python tools/benchmark.py triangulation points volume  parts: points, volume, networks, folding
 
 points: triangulation of many samples at once against one SVD after the other. volume: lifting and V2V at 64³ against
 loops over samples and views and the network as it is. networks: four views of 384x384 through the published networks.
+folding: what `mocap.models.folding` gains in torch, on one thread, the variants taking turns.
 Seconds are the least of some repeats: wall time, and the time that all threads were computing, which other programs on
 the machine disturb less. Every variant of a network is a process of its own, whose peak memory is printed.
 """
@@ -12,6 +13,7 @@ the machine disturb less. Every variant of a network is a process of its own, wh
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import resource
 import subprocess
@@ -21,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -32,6 +35,8 @@ from mocap.geometry.heatmaps import soft_argmax_2d, soft_argmax_3d
 from mocap.geometry.volumes import coordinate_volume
 from mocap.models.convert_parts import parts_of
 from mocap.models.fast_networks import CompiledPart, accelerated
+from mocap.models.folding import folded
+from mocap.models.pose_resnet import PoseResNet, PoseResNetConfig
 from mocap.models.triangulation_nets import (
     AlgebraicNet,
     AlgebraicNetConfig,
@@ -40,8 +45,9 @@ from mocap.models.triangulation_nets import (
     in_millimetres,
     view_shares,
 )
+from mocap.models.v2v import V2V, V2VConfig
 
-PARTS = ("points", "volume", "networks")
+PARTS = ("points", "volume", "networks", "folding")
 VARIANTS = ("loops", "torch", "f32", "bf16")
 JOINTS, VIEWS, SIDE = 17, 4, 384
 CENTER = (0.2, -0.1, 1.0)
@@ -68,6 +74,8 @@ def main(arguments: Sequence[str]) -> None:
     for part in options.parts:
         if part == "points":
             points(options.repeat)
+        elif part == "folding":
+            folding(options.repeat)
         else:
             for network in ["volume"] if part == "volume" else ["algebraic", "volumetric"]:
                 compare(network, options)
@@ -97,6 +105,27 @@ def points(repeat: int) -> None:
             f"points, {batch} samples of {JOINTS} joints and {VIEWS} views, one thread: {1 / ours:.0f} samples/s, "
             f"one SVD after the other {1 / loop:.0f} samples/s: {loop / ours:.1f} times"
         )
+    torch.set_num_threads(threads)
+
+
+def folding(repeat: int) -> None:
+    """The backbone on one picture and V2V at 64³: as they are, folded, and folded with 2D weights channels-last."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for name, network, given in (
+        ("backbone", PoseResNet(PoseResNetConfig()), torch.randn(1, 3, SIDE, SIDE)),
+        ("V2V", V2V(V2VConfig()), torch.randn(1, 32, 64, 64, 64)),
+    ):
+        fast = folded(network)
+        plain = copy.deepcopy(fast)
+        for parameter in plain.parameters():
+            parameter.data = parameter.data.contiguous()
+        calls = {"as it is": network.eval(), "folded": plain, "folded, channels-last": fast}
+        spent: dict[str, list[float]] = {variant: [] for variant in calls}
+        for variant, call in [*calls.items()] * (2 * repeat + 1):
+            spent[variant].append(timed(partial(call, given), 1)[1])
+        told = (f"{variant} {min(runs[1:]):.2f} ({median(runs[1:]):.2f})" for variant, runs in spent.items())
+        print(f"folding, {name}, one thread, least (median) computing seconds: {', '.join(told)}", flush=True)
     torch.set_num_threads(threads)
 
 
