@@ -220,6 +220,7 @@ def test_nothing_decodable(tmp_path: Path):
     refused(tmp_path / "zeros.mp4", "none of its 5 frames can be decoded (h264)", "Copy it again")
 
 
+@pytest.mark.slow
 def test_real_clips_cut_and_flipped(shared_data: Path, tmp_path: Path):
     """VP9 in MP4 with its index in front, and Matroska of a camera program, against their whole selves."""
     vp9 = shared_data / "pose2sim" / "HEAD" / "Demo_SinglePerson" / "videos" / "cam02.mp4"

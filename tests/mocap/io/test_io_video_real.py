@@ -92,8 +92,8 @@ def test_vp9_beside_sound(shared_data: Path):
 @pytest.mark.parametrize(
     "clip",
     [
-        "pose2sim/HEAD/Demo_SinglePerson/videos/cam03.mp4",
-        "pose2sim/HEAD/Demo_SinglePerson/videos/cam02.mp4",
+        pytest.param("pose2sim/HEAD/Demo_SinglePerson/videos/cam03.mp4", marks=pytest.mark.slow),
+        pytest.param("pose2sim/HEAD/Demo_SinglePerson/videos/cam02.mp4", marks=pytest.mark.slow),
         "caliscope/history/9af418c9_post_optimization_3cam/port_0.mp4",
         pytest.param("caliscope/history/charuco.mkv", marks=pytest.mark.slow),
         pytest.param("single_view/Sports2D/Sports2D/Demo/demo.mp4", marks=pytest.mark.slow),

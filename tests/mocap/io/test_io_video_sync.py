@@ -185,6 +185,7 @@ def test_an_interrupt_ends_it_within_a_second(clips: dict[str, Path]):
     assert "KeyboardInterrupt" in errors
 
 
+@pytest.mark.slow
 def test_the_real_take(shared_data: Path):
     demo = shared_data / "pose2sim" / "HEAD" / "Demo_SinglePerson" / "videos"
     blender = shared_data / "pose2sim_blender" / "Examples"
