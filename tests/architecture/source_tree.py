@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+BLENDER_SCRIPT = ROOT / "mocap" / "io" / "blender" / "build_scene.py"
 PACKAGES = ("calibration", "mocap")
 
 
@@ -37,9 +38,10 @@ class SourceFile:
 
 @cache
 def modules() -> tuple[SourceFile, ...]:
-    """Every module of both packages."""
+    """Every module of both packages, but for what is written out for Blender and runs there alone."""
     found = []
-    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+    paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    for path in sorted(path for path in paths if path != BLENDER_SCRIPT):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         found.append(SourceFile(name, path, ast.parse(path.read_text(encoding="utf-8"))))
     return tuple(found)

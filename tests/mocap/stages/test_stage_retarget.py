@@ -3,13 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mocap.core.errors import InputError
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition, load_skeleton
-from mocap.geometry.kinematics import forward_kinematics
 from mocap.io.bvh import guess_conventions, motion_from_bvh, read_bvh, split_roots
+from mocap.io.world_joints import joint_worlds
 from mocap.stages.retarget import RetargetConfig, retarget
 from motion_worlds import marching_person
 from retarget_worlds import NAMES, REST_POSES, as_file
@@ -20,11 +19,7 @@ AS_LARGE = RetargetConfig(keep_feet=False, scale=1.0)
 
 
 def positions(motion: Motion) -> np.ndarray:
-    rotations, root, offsets = (
-        torch.from_numpy(np.array(a))
-        for a in (motion.local_rotations, motion.root_translation, motion.skeleton.rest_offsets)
-    )
-    return forward_kinematics(rotations, root, offsets, motion.skeleton.parents)[1].numpy()
+    return joint_worlds(motion)[1]
 
 
 def character(motion: Motion, rest: str, names: str | None = None) -> Motion:
