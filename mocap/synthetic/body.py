@@ -78,7 +78,7 @@ class Body:
 def make_body(shape: BodyShape) -> Body:
     """The body of a shape. The first call of a process loads Anny."""
     rig = _rig()
-    skin = _tpose(rig, shape)
+    skin = jointed_skin(rig.model, rig.skeleton, shape)
     keypoints, depth_m = keypoints_on(skin)
     return Body(
         shape=shape,
@@ -114,17 +114,17 @@ def _rig() -> _Rig:
     return _Rig(model, skeleton, csr_array(weights, dtype=np.float32), shares)
 
 
-def _tpose(rig: _Rig, shape: BodyShape) -> JointedSkin:
-    model = rig.model
+def jointed_skin(model: BodyModel, skeleton: SkeletonDefinition, shape: BodyShape) -> JointedSkin:
+    """Anny's mesh in the T-pose on the joints of `skeleton`, soles on z = 0."""
     rest, heads = model.rest(shape.model_dump())
     turns = tpose_turns(model, heads)
     posed = posed_heads(model, heads, turns)
     vertices = symmetric(skinned(rest, model.weights, heads=heads, posed=posed, turns=turns), model.mirror_vertices)
     posed = symmetric(posed, model.mirror_bones)
-    joints = _joints(model, posed, rig.skeleton)
+    joints = _joints(model, posed, skeleton)
     origin = np.array([0.0, joints[0, 1], vertices[:, 2].min()])
     return JointedSkin(
-        skeleton=rig.skeleton,
+        skeleton=skeleton,
         joints=joints - origin,
         bones=dict(zip(model.bone_names, posed - origin, strict=True)),
         vertices=vertices - origin,

@@ -51,13 +51,24 @@ def mirrored_names() -> dict[str, str]:
 
 def keypoints_on(skin: JointedSkin) -> tuple[Float[np.ndarray, "K 3"], Float[np.ndarray, "K"]]:
     """Where all keypoints lie, m, the right ones mirroring the left ones exactly, and how far from the nearest skin."""
+    points = places_of_keypoints(skin)
+    return points, depths_under_skin(points, skin.vertices, faces=skin.faces, around=skin.faces_around)
+
+
+def places_of_keypoints(skin: JointedSkin) -> Float[np.ndarray, "K 3"]:
+    """Where all keypoints lie, m; of the vertices, only those of `keypoint_vertices` matter."""
     points = np.zeros((len(all_keypoints()), 3))
     for k, name in enumerate(all_keypoints()):
         if name in _definition():
             points[k] = _point(_definition()[name], skin)
         else:
             points[k] = _point(_definition()[mirrored_names()[name]], skin) * [-1.0, 1.0, 1.0]
-    return points, depths_under_skin(points, skin.vertices, faces=skin.faces, around=skin.faces_around)
+    return points
+
+
+def keypoint_vertices() -> Int[np.ndarray, "n"]:
+    """Those that keypoints are put on."""
+    return np.unique([vertex for entry in _definition().values() for vertex in entry.get("vertices", ())])
 
 
 def keypoint_weights(
