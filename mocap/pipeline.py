@@ -37,12 +37,14 @@ from mocap.stage_cache import CachedStage, Codec, Observer, SilentObserver
 from mocap.stages.associate import AssociateConfig, associate
 from mocap.stages.detect import DetectConfig
 from mocap.stages.export import ExportConfig, export
+from mocap.stages.feet import FeetConfig, settle_feet
+from mocap.stages.repair import RepairConfig, repair
 from mocap.stages.smooth import SmoothConfig, smooth
-from mocap.stages.solve import SolveConfig, solve
+from mocap.stages.solve import SeenInViews, SolveConfig, solve
 from mocap.stages.triangulate import Evidence, TriangulateConfig, triangulate
 from mocap.take_report import key_figures, told_by, write_take_report
 
-STAGES = ("detect", "associate", "triangulate", "smooth", "solve", "export")
+STAGES = ("detect", "associate", "repair", "triangulate", "smooth", "solve", "feet", "export")
 
 DETECTIONS = Codec(artefacts.save_detections, artefacts.load_detections, artefacts.read_key)
 KEYPOINTS_2D = Codec(artefacts.save_keypoints2d, artefacts.load_keypoints2d, artefacts.read_key)
@@ -56,9 +58,11 @@ class PipelineConfig(Config):
     video: VideoFitConfig = VideoFitConfig()
     detect: DetectConfig = DetectConfig()
     associate: AssociateConfig = AssociateConfig()
+    repair: RepairConfig = RepairConfig()
     triangulate: TriangulateConfig = TriangulateConfig()
     smooth: SmoothConfig = SmoothConfig()
     solve: SolveConfig = SolveConfig()
+    feet: FeetConfig = FeetConfig()
     export: ExportConfig = ExportConfig()
 
 
@@ -241,18 +245,20 @@ class _Run:
         associated = self._stage(
             "associate", KEYPOINTS_2D, lambda found: associate(found, rig, config.associate, fps=fps), detected, space
         )
+        repaired = self._stage("repair", KEYPOINTS_2D, lambda seen: repair(seen, rig, config.repair), associated)
         triangulated = self._stage(
             "triangulate",
             KEYPOINTS_3D,
             lambda points: self._triangulate(points, detected),
-            associated,
+            repaired,
             self._learned_key(),
         )
         smoothed = self._stage("smooth", KEYPOINTS_3D, lambda points: smooth(points, config.smooth), triangulated)
-        solved = self._stage("solve", MOTIONS, lambda points: solve(points, load_skeleton(), config.solve), smoothed)
+        solved = self._stage("solve", MOTIONS, lambda points: self._solve(points, repaired), smoothed)
         files, name = exported_files(self.job.folders.export), self.job.take.name
-        exported = self._stage("export", files, self._export, solved, name)
-        return [detected, associated, triangulated, smoothed, solved, exported]
+        settled = self._stage("feet", MOTIONS, lambda motions: settle_feet(motions, config.feet), solved)
+        exported = self._stage("export", files, self._export, settled, name)
+        return [detected, associated, repaired, triangulated, smoothed, solved, settled, exported]
 
     def _stage(
         self,
@@ -292,14 +298,15 @@ class _Run:
 
     def look_again_for_heatmaps(self, stages: Sequence[CachedStage[Any]]) -> None:
         """Have the videos looked at again where a stage that has to run needs heatmaps that were not kept."""
-        detected, _, triangulated = stages[:3]
+        detected, triangulated = stages[0], stages[STAGES.index("triangulate")]
         needed = self.config.detect.keep_heatmaps or not triangulated.is_reported()
         if self.wants_heatmaps and needed and not self.has_heatmaps(detected):
             detected.report_path.unlink(missing_ok=True)
 
     @contextmanager
     def heatmaps(self, points: Keypoints2D, detected: CachedStage[Any]) -> Iterator[HeatmapSource | None]:
-        """Those of the people in `points`; None where the method reads none, or none were kept."""
+        """Those of the people in `points`; None where the method reads none, or none were kept. Views in which left and
+        right were put back have none: theirs are still exchanged."""
         if not (self.wants_heatmaps and self.config.triangulate.reads_heatmaps and self.has_heatmaps(detected)):
             yield None
             return
@@ -320,6 +327,11 @@ class _Run:
         with self.heatmaps(points, detected) as heatmaps:
             told = Evidence(heatmaps, progress=lambda done, total: self.observer.progressed("triangulate", done, total))
             return triangulate(points, self.prepared.rig, self.config.triangulate, told)
+
+    def _solve(self, points: Keypoints3D, associated: CachedStage[Keypoints2D]) -> tuple[tuple[Motion, ...], Report]:
+        """From what the views show; its key holds them and the rig, through the stages between."""
+        views = SeenInViews(associated.get(), self.prepared.rig)
+        return solve(points, load_skeleton(), self.config.solve, views)
 
     def _detect(self, key: str) -> tuple[Detections2D, Report]:
         return detect_in_segments(

@@ -9,10 +9,12 @@ from importlib import resources
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from mocap.core.errors import InputError
 from mocap.core.skeleton import SkeletonDefinition
+
+_ROWS = ("at", "frame", "offsets", "offset_sd", "noise", "means_joint", "view_noise", "habits")
 
 Span = tuple[tuple[str, ...], tuple[str, ...]]
 """Two points, each the mean of one or more named keypoints."""
@@ -22,7 +24,8 @@ Span = tuple[tuple[str, ...], tuple[str, ...]]
 class Segment:
     """Bones (by the joint at their far end) and bodies (marker offsets and tip of a joint) of one common scale.
 
-    The median of the spans is a first guess of it, with a relative `spread`.
+    The median of the spans is a first guess of it, with a relative `spread`. among_people: relative spread of its share
+    of the whole among people, infinite where that is left open.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Segment:
     bodies: tuple[str, ...]
     spans: tuple[Span, ...]
     spread: float
+    among_people: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ class MarkerSet:
     """Markers of one skeleton, ordered so that `keypoints[m]` lies at joint `at[m]` plus `offsets[m]` along `frame[m]`.
 
     at, frame: (M,) joints; `frame` is `at` or its parent. offsets: (M, 3) m at the skeleton's own size. offset_sd,
-    noise: (M,) m. mirror: (M,) the marker on the other side (itself in the middle).
+    noise: (M,) m. mirror: (M,) the marker on the other side (itself in the middle). means_joint: (M,) whether the
+    keypoint is supposed to be the joint's centre. view_noise: (M,) m, spread per axis of one view's report.
+    habits: (M, 3, 3) m: column k is added to the offset, in one view, times coordinate k (along `frame`) of the unit
+    vector to that view's camera. rest_offsets: (J, 3) m, of the skeleton whose joints the offsets were measured from.
     """
 
     keypoints: tuple[str, ...]
@@ -85,10 +92,14 @@ class MarkerSet:
     offset_sd: Float[np.ndarray, "M"]
     noise: Float[np.ndarray, "M"]
     mirror: Int[np.ndarray, "M"]
+    means_joint: Bool[np.ndarray, "M"]
+    view_noise: Float[np.ndarray, "M"]
+    habits: Float[np.ndarray, "M 3 3"]
     segments: tuple[Segment, ...]
     torso: Torso
     limbs: tuple[Limb, ...]
     priors: JointPriors
+    rest_offsets: Float[np.ndarray, "J 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -97,17 +108,45 @@ class MarkerSet:
         """Only the markers of these keypoints; a marker whose mirror image is not among them loses its twin."""
         kept = [m for m, name in enumerate(self.keypoints) if name in names]
         place = {m: i for i, m in enumerate(kept)}
-        rows = {name: getattr(self, name)[kept] for name in ("at", "frame", "offsets", "offset_sd", "noise")}
+        rows = {name: getattr(self, name)[kept] for name in _ROWS}
         mirror = np.array([place.get(int(self.mirror[m]), i) for i, m in enumerate(kept)], dtype=np.int64)
         return replace(self, keypoints=tuple(self.keypoints[m] for m in kept), mirror=mirror, **rows)
 
+    def measured(self, table: dict, skeleton: SkeletonDefinition) -> MarkerSet:
+        """With the offsets, spreads and habits that were measured of one detector, by the names of its keypoints."""
+        rows = {name: getattr(self, name).copy() for name in ("offsets", "offset_sd", "view_noise", "habits")}
+        for marker in table["marker"]:
+            name, flip = marker["keypoint"], np.array([-1.0, 1.0, 1.0])
+            for keypoint, side in ((name, np.ones(3)), (mirrored(name), flip)):
+                if keypoint not in self.keypoints or (side is flip and keypoint == name):
+                    continue
+                m = self.keypoints.index(keypoint)
+                rows["offsets"][m] = side * marker["offset_m"]
+                rows["habits"][m] = side[:, None] * np.array(marker["habit_m"]) * side
+                rows["offset_sd"][m], rows["view_noise"][m] = marker["offset_sd_m"], marker["view_noise_m"]
+        bones = skeleton.rest_offsets.copy()
+        for bone in table["bone"]:
+            bones[skeleton.index(bone["joint"])] = bone["offset_m"]
+            bones[skeleton.index(mirrored(bone["joint"]))] = bone["offset_m"] * np.array([-1.0, 1.0, 1.0])
+        shares = {segment["name"]: float(segment["among_people"]) for segment in table["segment"]}
+        segments = tuple(replace(s, among_people=shares.get(s.name, np.inf)) for s in self.segments)
+        return replace(self, segments=segments, rest_offsets=bones, **rows)
 
-def load_markers(name: str, skeleton: SkeletonDefinition) -> MarkerSet:
-    """The markers of the package (`mocap/core/definitions/markers_<name>.toml`) on a skeleton that has their joints."""
-    file = resources.files("mocap.core.definitions") / f"markers_{name}.toml"
+
+def load_markers(name: str, skeleton: SkeletonDefinition, detector: str | None = None) -> MarkerSet:
+    """The markers of the package (`mocap/core/definitions/markers_<name>.toml`) on a skeleton that has their joints.
+
+    detector: a keypoint set; where its detector was measured (`markers_<name>_<detector>.toml`) by what was found.
+    """
+    folder = resources.files("mocap.core.definitions")
+    file = folder / f"markers_{name}.toml"
     if not file.is_file():
         raise InputError(f"no marker set {name!r} in the package")
-    return markers_from_table(tomllib.loads(file.read_text(encoding="utf-8")), skeleton)
+    markers = markers_from_table(tomllib.loads(file.read_text(encoding="utf-8")), skeleton)
+    own = folder / f"markers_{name}_{detector}.toml"
+    if detector is None or not own.is_file():
+        return markers
+    return markers.measured(tomllib.loads(own.read_text(encoding="utf-8")), skeleton)
 
 
 def markers_from_table(table: dict, skeleton: SkeletonDefinition) -> MarkerSet:
@@ -123,14 +162,18 @@ def markers_from_table(table: dict, skeleton: SkeletonDefinition) -> MarkerSet:
     astray = [n for n, a, f in zip(names, at, frame, strict=True) if f not in (a, skeleton.parents[a])]
     if astray:
         raise InputError(f"marker {astray[0]!r}: its frame must be its joint or that joint's parent")
+    offsets = np.array([row["offset_m"] for row in rows], dtype=np.float64)
     return MarkerSet(
         keypoints=names,
         at=at,
         frame=frame,
-        offsets=np.array([row["offset_m"] for row in rows], dtype=np.float64),
+        offsets=offsets,
         offset_sd=np.array([row["offset_sd_m"] for row in rows], dtype=np.float64),
         noise=np.array([row["noise_m"] for row in rows], dtype=np.float64),
         mirror=np.array([names.index(mirrored(n)) for n in names], dtype=np.int64),
+        means_joint=np.asarray(~offsets.any(-1)),
+        view_noise=np.array([row["noise_m"] for row in rows], dtype=np.float64),
+        habits=np.zeros((len(names), 3, 3)),
         segments=tuple(_segment(row) for row in table["segment"]),
         torso=_torso(table["torso"], skeleton),
         limbs=tuple(limb for row in table["limb"] for limb in _limbs(row, skeleton)),

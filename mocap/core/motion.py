@@ -18,7 +18,8 @@ class Motion:
     """root_translation: (T, 3) m, position of the root joint in the world.
 
     local_rotations: (T, J, 4) unit quaternions wxyz, parent_from_joint (the root's is world_from_root),
-    sign-continuous in time. `person` names the subject in exports.
+    sign-continuous in time. `person` names the subject in exports. joint_sd_m: (T, J) m, root mean squared distance
+    that joints are expected to be off, where whoever made the motion knows.
     """
 
     skeleton: SkeletonDefinition
@@ -26,6 +27,7 @@ class Motion:
     local_rotations: Float[np.ndarray, "T J 4"]
     fps: float
     person: str = "person"
+    joint_sd_m: Float[np.ndarray, "T J"] | None = None
 
     def __post_init__(self) -> None:
         translation = np.array(self.root_translation, dtype=np.float64)
@@ -43,9 +45,17 @@ class Motion:
         if not np.isfinite(self.fps) or self.fps <= 0:
             raise InputError(f"{self.fps} frames a second is not a frame rate")
         rotations = sign_continuous(rotations / norm)
-        for name, array in (("root_translation", translation), ("local_rotations", rotations)):
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+        self._freeze("root_translation", translation)
+        self._freeze("local_rotations", rotations)
+        if self.joint_sd_m is not None:
+            spread = np.array(self.joint_sd_m, dtype=np.float64)
+            if spread.shape != rotations.shape[:2]:
+                raise InputError(f"Motion.joint_sd_m has shape {spread.shape}, expected {rotations.shape[:2]}")
+            self._freeze("joint_sd_m", spread)
+
+    def _freeze(self, name: str, array: np.ndarray) -> None:
+        array.setflags(write=False)
+        object.__setattr__(self, name, array)
 
     @property
     def n_frames(self) -> int:

@@ -294,7 +294,7 @@ def _rotations(
 
 def _frames(motion: Motion, kept: Bool[np.ndarray, "T"]) -> Motion:
     rotations, root = motion.local_rotations[: len(kept)][kept], motion.root_translation[: len(kept)][kept]
-    return replace(motion, local_rotations=rotations, root_translation=root)
+    return replace(motion, local_rotations=rotations, root_translation=root, joint_sd_m=None)
 
 
 def _rig_reports(results: _Results, truth: TakeTruth, align: RigAlignment) -> tuple[RigReport | None, RigReport | None]:

@@ -64,7 +64,9 @@ class Placement:
 class PoseModel:
     """rest_offsets: (J, 3) m. joint, axis: (D,) of every angle; lower, upper: (D,) rad. marker_*: (M,) and (M, 3) m.
 
-    moved: (M, 3 + D) whether a marker moves with the root's three rotations and with each angle.
+    moved: (M, 3 + D) whether a marker moves with the root's three rotations and with each angle. descends: (J, J)
+    whether a joint is another or hangs on it. step_joint: (6 + D,) the joint of every step. step_above: (6 + D, 6 + D)
+    as 1 and 0, whether a step moves all that another one moves; the second without pairs of one joint.
     """
 
     parents: tuple[int, ...]
@@ -78,6 +80,9 @@ class PoseModel:
     marker_frame: Int[Tensor, "M"]
     marker_offsets: Float[Tensor, "M 3"]
     moved: Bool[Tensor, "M D3"]
+    descends: Bool[Tensor, "J J"]
+    step_joint: Int[Tensor, "n"]
+    step_above: tuple[Float[Tensor, "n n"], Float[Tensor, "n n"]]
 
     @property
     def n_angles(self) -> int:
@@ -110,6 +115,8 @@ def pose_model(skeleton: SkeletonDefinition, markers: MarkerSet) -> PoseModel:
     joint, axis = np.nonzero(free)
     bounds = torch.from_numpy(skeleton.limits[joint, axis])
     descends = np.array(descends_from(skeleton.parents.tolist()))
+    step_joint = np.array([*ROOT_STEPS * [0], *joint])
+    above = descends[step_joint][:, step_joint].T.astype(np.float64)
     return PoseModel(
         parents=tuple(skeleton.parents.tolist()),
         twist_axes=torch.from_numpy(skeleton.twist_axes),
@@ -122,6 +129,9 @@ def pose_model(skeleton: SkeletonDefinition, markers: MarkerSet) -> PoseModel:
         marker_frame=torch.from_numpy(markers.frame.copy()),
         marker_offsets=torch.from_numpy(markers.offsets.copy()),
         moved=torch.from_numpy(descends[markers.frame][:, [0, 0, 0, *joint]]),
+        descends=torch.from_numpy(descends),
+        step_joint=torch.from_numpy(step_joint),
+        step_above=(torch.from_numpy(above), torch.from_numpy(above * (step_joint[:, None] != step_joint))),
     )
 
 

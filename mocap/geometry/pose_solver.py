@@ -1,7 +1,10 @@
-"""Poses of all frames at once from markers: robust Levenberg-Marquardt with hard joint limits.
+"""Poses of all frames at once from what was seen of markers: robust Levenberg-Marquardt with hard joint limits.
 
 The cost is half the sum over frames of
-  markers      confidence * c^2 log(1 + |p - target|^2 / (c noise)^2)    (Cauchy; c falls in stages to its final value)
+  markers      c^2 log(1 + |residual|^2 / (c noise)^2)    (Cauchy; c falls in stages to its final value), of the
+               reprojection in every view (`reprojection.Views`) or of points in space (`Observations`, times their
+               confidence)
+  anchors      (p - target)^T precision (p - target) of points that are to stay somewhere, such as standing feet
   rest         (angles - rest)^T precision (angles - rest)
   upright      (angle between the root's up axis and the vertical)^2
   smoothness   second differences in time of the root's translation, its rotation (of the rotation vectors between
@@ -11,17 +14,20 @@ Angles at a limit that the gradient pushes outward are held there (projected New
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mocap.geometry.pose_model import ROOT_STEPS, Placement, Pose, PoseModel, marker_jacobian, place
+from mocap.geometry.pose_loads import Load, normal_terms
+from mocap.geometry.pose_model import ROOT_STEPS, Placement, Pose, PoseModel, place
 from mocap.geometry.rotations import (
     left_jacobian_inverse,
     quat_conjugate,
     quat_multiply,
+    quat_rotate,
     quat_to_rotvec,
 )
 from mocap.geometry.take_equations import TakeEquations, difference
@@ -40,6 +46,80 @@ class Observations:
 
     def frames(self, which: slice | Int[Tensor, "n"]) -> Observations:
         return Observations(self.targets[which], self.confidence[which], self.noise)
+
+    def placed(self, model: PoseModel, placement: Placement) -> Observations:
+        """The same: points in space do not depend on the pose."""
+        return self
+
+    def cost(self, markers: Float[Tensor, "T M 3"], scale: float) -> Float[Tensor, ""]:
+        """Twice the robust cost."""
+        return (self.confidence * torch.log1p(self._squared(markers) / scale**2)).sum() * scale**2
+
+    def pull(
+        self, markers: Float[Tensor, "T M 3"], scale: float
+    ) -> tuple[Float[Tensor, "T M 3 3"], Float[Tensor, "T M 3"]]:
+        """Information and gradient of the cost by the markers' positions, with the robust weights of these."""
+        weight = self.confidence / (1 + self._squared(markers) / scale**2) / self.noise.square()
+        information = weight[..., None, None] * torch.eye(3, dtype=weight.dtype)
+        return information, weight[..., None] * (markers - self.targets)
+
+    def _squared(self, markers: Float[Tensor, "T M 3"]) -> Float[Tensor, "T M"]:
+        return (markers - self.targets).square().sum(-1) / self.noise.square()
+
+
+@runtime_checkable
+class Evidence(Protocol):
+    """What is known of where markers are: `Observations` or `reprojection.Views`."""
+
+    def frames(self, which: slice | Int[Tensor, "n"]) -> Evidence:
+        """Some of the frames."""
+        ...
+
+    def placed(self, model: PoseModel, placement: Placement) -> Evidence:
+        """As it is to be read about a pose."""
+        ...
+
+    def cost(self, markers: Float[Tensor, "T M 3"], scale: float) -> Float[Tensor, ""]:
+        """Twice the robust cost of markers; `scale` in units of the noise."""
+        ...
+
+    def pull(
+        self, markers: Float[Tensor, "T M 3"], scale: float
+    ) -> tuple[Float[Tensor, "T M 3 3"], Float[Tensor, "T M 3"]]:
+        """Gauss-Newton Hessian and gradient of the cost by the markers' positions."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """Points on the skeleton that are to be at given places, such as those of a standing foot.
+
+    joint: (K,); offsets: (K, 3) m in the joint's axes. targets: (T, K, 3) m, anything finite where precision (T, K, 3),
+    1/m² along the world's axes, is 0.
+    """
+
+    joint: Int[Tensor, "K"]
+    offsets: Float[Tensor, "K 3"]
+    targets: Float[Tensor, "T K 3"]
+    precision: Float[Tensor, "T K 3"]
+
+    def frames(self, which: slice | Int[Tensor, "n"]) -> Anchors:
+        """Some of the frames."""
+        return replace(self, targets=self.targets[which], precision=self.precision[which])
+
+    def points(self, placement: Placement) -> Float[Tensor, "T K 3"]:
+        """Where the points are in a pose, m."""
+        turned = quat_rotate(placement.rotations[:, self.joint], self.offsets)
+        return placement.joints[:, self.joint] + turned
+
+    def cost(self, placement: Placement) -> Float[Tensor, ""]:
+        """Twice the cost."""
+        return (self.precision * (self.points(placement) - self.targets).square()).sum()
+
+    def load(self, placement: Placement) -> Load:
+        """What they add to the equations."""
+        points = self.points(placement)
+        return Load(self.joint, points, torch.diag_embed(self.precision), self.precision * (points - self.targets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +167,25 @@ class PoseProblem:
     """Everything but the pose. The first `fixed` frames are given and stay as they are."""
 
     model: PoseModel
-    observations: Observations
+    evidence: Evidence
     prior: PosePrior
     fixed: int = 0
+    anchors: Anchors | None = None
+
+    def frames(self, which: slice | Int[Tensor, "n"], fixed: int = 0) -> PoseProblem:
+        """The problem of some of the frames."""
+        anchors = None if self.anchors is None else self.anchors.frames(which)
+        return replace(self, evidence=self.evidence.frames(which), fixed=fixed, anchors=anchors)
+
+    def placed(self, pose: Pose) -> PoseProblem:
+        """With the evidence as it is to be read about a pose."""
+        return replace(self, evidence=self.evidence.placed(self.model, place(self.model, pose)))
 
     def cost(self, pose: Pose, placement: Placement, scale: float) -> float:
         prior = self.prior
-        squared = self._squared_residuals(placement)
-        total = (self.observations.confidence * torch.log1p(squared / scale**2)).sum() * scale**2
+        total = self.evidence.cost(placement.markers, scale)
+        if self.anchors is not None:
+            total = total + self.anchors.cost(placement)
         away = pose.angles - prior.rest
         total = total + ((away @ prior.precision) * away).sum()
         total = total + prior.upright * _tilt(placement.turns[:, 0, :, 2]).square().sum()
@@ -108,7 +199,7 @@ class PoseProblem:
 
     def equations(self, pose: Pose, placement: Placement, scale: float) -> TakeEquations:
         """Gauss-Newton with the robust weights of this pose."""
-        equations = TakeEquations.of_frames(*self._marker_terms(placement, scale))
+        equations = TakeEquations.of_frames(*normal_terms(self.model, placement, self._loads(placement, scale)))
         self._add_prior_terms(pose, placement, equations)
         straight = torch.cat([pose.translation, torch.zeros_like(pose.translation), pose.angles], dim=-1)
         for order, weights in enumerate(DIFFERENCES):
@@ -128,25 +219,10 @@ class PoseProblem:
         free[: self.fixed] = False
         return free
 
-    def _squared_residuals(self, placement: Placement) -> Float[Tensor, "T M"]:
-        difference = placement.markers - self.observations.targets
-        return difference.square().sum(-1) / self.observations.noise.square()
-
-    def weighted_residuals(
-        self, placement: Placement, scale: float
-    ) -> tuple[Float[Tensor, "T M"], Float[Tensor, "T 3 M"]]:
-        """Square roots of the markers' weights, 1 / m, and the residuals times them."""
-        observations = self.observations
-        weight = observations.confidence / (1 + self._squared_residuals(placement) / scale**2)
-        weight = weight.sqrt() / observations.noise
-        residual = (placement.markers - observations.targets) * weight[..., None]
-        return weight, residual.transpose(1, 2)
-
-    def _marker_terms(self, placement: Placement, scale: float) -> tuple[Float[Tensor, "T n n"], Float[Tensor, "T n"]]:
-        weight, residual = self.weighted_residuals(placement, scale)
-        rows = (marker_jacobian(self.model, placement) * weight[:, None, :, None]).flatten(1, 2)
-        gradient = torch.bmm(residual.reshape(len(rows), 1, -1), rows)
-        return torch.bmm(rows.transpose(1, 2), rows), gradient[:, 0]
+    def _loads(self, placement: Placement, scale: float) -> list[Load]:
+        seen = self.evidence.pull(placement.markers, scale)
+        loads = [Load(self.model.marker_frame, placement.markers, *seen)]
+        return loads if self.anchors is None else [*loads, self.anchors.load(placement)]
 
     def _add_prior_terms(self, pose: Pose, placement: Placement, equations: TakeEquations) -> None:
         prior, diagonal, gradient = self.prior, equations.diagonal, equations.gradient

@@ -44,7 +44,7 @@ def start_pose(
     Points that are missing for a while are interpolated in time; joints that nothing ever shows take the `rest` angles.
     """
     tracks = _filled(targets, confidence)
-    exact = [m for m in range(len(markers)) if not markers.offsets[m].any() and m in tracks]
+    exact = [m for m in range(len(markers)) if markers.means_joint[m] and m in tracks]
     seen = {int(markers.at[m]): tracks[m] for m in exact}
     root, chest, translation = _torso(model, markers.torso, seen)
     if not (seen.keys() & {*markers.torso.lower, *markers.torso.upper}) and tracks:

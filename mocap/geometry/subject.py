@@ -19,7 +19,7 @@ from mocap.core.markers import MarkerSet, Span, mirrored
 from mocap.core.skeleton import SkeletonDefinition
 from mocap.geometry.kinematics import descends_from
 from mocap.geometry.pose_model import Placement, Pose, PoseModel, marker_jacobian, place
-from mocap.geometry.pose_solver import Observations, PosePrior, PoseProblem
+from mocap.geometry.pose_solver import Evidence, PosePrior, PoseProblem
 from mocap.geometry.rotations import quat_rotate, quat_to_matrix
 
 _INDEPENDENT_FRAMES = 12
@@ -45,7 +45,7 @@ class SubjectModel:
 
     bone, body: (J,) the segment that scales a joint's rest offset and what is fixed to it. carries: (M, J) the bones
     between the root and a marker. shift_basis: (M, 3, K), mirrored over the sides; shift_sd: (K,) m. spread: (S,)
-    of the scales, relative.
+    of the scales about a first guess, relative; among_people: (S,) of their shares of the whole, infinite where open.
     """
 
     template: PoseModel
@@ -55,6 +55,7 @@ class SubjectModel:
     shift_basis: Float[Tensor, "M 3 K"]
     shift_sd: Float[Tensor, "K"]
     spread: Float[Tensor, "S"]
+    among_people: Float[Tensor, "S"]
 
     def sized(self, subject: Subject) -> PoseModel:
         """The pose model of a subject."""
@@ -96,7 +97,8 @@ def subject_model(skeleton: SkeletonDefinition, markers: MarkerSet, template: Po
     carries[:, 0] = 0
     basis, spread = _shift_basis(markers)
     relative = np.array([segment.spread for segment in markers.segments])
-    arrays = (torch.from_numpy(a) for a in (bone, body, carries, basis, spread, relative))
+    among = np.array([segment.among_people for segment in markers.segments])
+    arrays = (torch.from_numpy(a) for a in (bone, body, carries, basis, spread, relative, among))
     return SubjectModel(template, *arrays)
 
 
@@ -165,7 +167,7 @@ class SizeProblem:
     """Sizes `[scales S, shift coordinates K]` with their usual values, and the poses of independent frames."""
 
     model: SubjectModel
-    observations: Observations
+    evidence: Evidence
     prior: PosePrior
     usual: Float[Tensor, "p"]
     precision: Float[Tensor, "p"]
@@ -176,7 +178,7 @@ class SizeProblem:
         return Subject(sizes[:n_segments], self.model.shift_basis @ sizes[n_segments:])
 
     def frames(self, sizes: Float[Tensor, "p"]) -> PoseProblem:
-        return PoseProblem(self.model.sized(self.subject(sizes)), self.observations, self.prior)
+        return PoseProblem(self.model.sized(self.subject(sizes)), self.evidence, self.prior)
 
     def cost(self, sizes: Float[Tensor, "p"], pose: Pose) -> float:
         frames = self.frames(sizes)
@@ -199,9 +201,9 @@ class SizeProblem:
         diagonal += damping * diagonal + (1 - free) + 1e-9
         gradient = equations.gradient * free
         by_size = self.model.jacobian(self.subject(sizes), placement)
-        weights, residual = frames.weighted_residuals(placement, self.robust)
-        rows = (by_size * weights[:, None, :, None]).flatten(1, 2)
-        by_pose = (marker_jacobian(frames.model, placement) * weights[:, None, :, None]).flatten(1, 2)
+        root, residual = _whitened(*self.evidence.pull(placement.markers, self.robust))
+        rows = torch.einsum("tmij,tjmp->tmip", root, by_size).flatten(1, 2)
+        by_pose = torch.einsum("tmij,tjmn->tmin", root, marker_jacobian(frames.model, placement)).flatten(1, 2)
         mixed = (by_pose * free[:, None, :]).transpose(1, 2) @ rows
         factor, failures = torch.linalg.cholesky_ex(own)
         if failures.any():
@@ -214,15 +216,14 @@ class SizeProblem:
         return size_step, -solved[..., -1] - solved[..., :-1] @ size_step
 
 
-def refine_subject(
-    model: SubjectModel, guess: Subject, observations: Observations, prior: PosePrior, pose: Pose
-) -> Subject:
+def refine_subject(model: SubjectModel, guess: Subject, evidence: Evidence, prior: PosePrior, pose: Pose) -> Subject:
     """Sizes from the poses of some frames, solved for together, near the first guess of them; `pose` fits the guess."""
-    spread = torch.cat([model.spread * guess.scales, model.shift_sd])
+    scales, spread = _usual(model, guess)
+    spread = torch.cat([spread, model.shift_sd])
     precision = spread.square().reciprocal() * max(len(pose) / _INDEPENDENT_FRAMES, 1.0)
-    usual = torch.cat([guess.scales, torch.zeros_like(model.shift_sd)])
-    problem = SizeProblem(model, observations, prior.without_time(), usual, precision, _ROBUST)
-    sizes, damping = usual, 1e-3
+    usual = torch.cat([scales, torch.zeros_like(model.shift_sd)])
+    problem = SizeProblem(model, evidence, prior.without_time(), usual, precision, _ROBUST)
+    sizes, damping = torch.cat([guess.scales, torch.zeros_like(model.shift_sd)]), 1e-3
     cost = problem.cost(sizes, pose)
     for _ in range(_MAX_STEPS):
         steps = problem.step(sizes, pose, damping)
@@ -239,3 +240,21 @@ def refine_subject(
         if settled:
             break
     return problem.subject(sizes)
+
+
+def _usual(model: SubjectModel, guess: Subject) -> tuple[Float[Tensor, "S"], Float[Tensor, "S"]]:
+    """What scales are expected, and how surely: of the first guess and of the shares that people have of the whole."""
+    measured, shared = (model.spread * guess.scales).square().reciprocal(), torch.zeros_like(guess.scales)
+    whole = guess.scales.median()
+    known = model.among_people.isfinite()
+    shared[known] = (model.among_people[known] * whole).square().reciprocal()
+    return (measured * guess.scales + shared * whole) / (measured + shared), (measured + shared).rsqrt()
+
+
+def _whitened(
+    information: Float[Tensor, "T M 3 3"], gradient: Float[Tensor, "T M 3"]
+) -> tuple[Float[Tensor, "T M 3 3"], Float[Tensor, "T M 3"]]:
+    """W and r of which the information is WᵀW and the gradient Wᵀr; where a view is alone, all but it is nearly 0."""
+    size = information.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    lower = torch.linalg.cholesky(information + (1e-9 * size + 1e-9) * torch.eye(3, dtype=size.dtype))
+    return lower.transpose(-1, -2), torch.linalg.solve_triangular(lower, gradient[..., None], upper=False)[..., 0]

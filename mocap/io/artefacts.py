@@ -7,7 +7,8 @@ are JSON in attributes; arrays have checksums. Several motions of one take lie i
     detections2d   frame camera track (N,)  xy (N,J,2) px  confidence (N,J)  box (N,4) px  score (N,)
     keypoints2d    xy (T,P,C,J,2) px  confidence (T,P,C,J)
     keypoints3d    xyz (T,P,J,3) m  confidence reprojection_px n_views (T,P,J)
-    motions        per person: root_translation (T,3) m  local_rotations (T,J,4) wxyz  and the skeleton's arrays
+    motions        per person: root_translation (T,3) m  local_rotations (T,J,4) wxyz  joint_sd_m (T,J) m where known
+                   and the skeleton's arrays
 """
 
 from __future__ import annotations
@@ -143,6 +144,8 @@ def save_motions(motions: Sequence[Motion], path: Path, key: str = "") -> None:
                 }
             )
             _write_arrays(group, motion, ("root_translation", "local_rotations"))
+            if motion.joint_sd_m is not None:
+                _write_arrays(group, motion, ("joint_sd_m",))
             _write_arrays(group, motion.skeleton, SKELETON_ARRAYS)
 
 
@@ -243,6 +246,7 @@ def _motion_from(group: h5py.Group) -> Motion:
         fps=float(_attribute(group, "fps")),
         person=str(_attribute(group, "person")),
         **_read_arrays(group, ("root_translation", "local_rotations")),
+        joint_sd_m=np.asarray(group["joint_sd_m"]) if "joint_sd_m" in group else None,
     )
 
 

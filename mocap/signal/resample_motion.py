@@ -28,7 +28,7 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
     last = motion.n_frames - 1
     n_frames = int(np.floor(last * fps / motion.fps + 1e-9)) + 1
     rotations, translation = poses_at(motion, np.arange(n_frames) / fps)
-    return replace(motion, root_translation=translation, local_rotations=rotations, fps=fps)
+    return replace(motion, root_translation=translation, local_rotations=rotations, fps=fps, joint_sd_m=None)
 
 
 def poses_at(

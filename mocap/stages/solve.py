@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,9 +11,10 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from calibration.camera import Rig
 from mocap.core.config import Config, Report
 from mocap.core.errors import InputError, NoPersonError
-from mocap.core.keypoints import Keypoints3D
+from mocap.core.keypoints import Keypoints2D, Keypoints3D
 from mocap.core.markers import JointPriors, MarkerSet, load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
@@ -20,21 +22,45 @@ from mocap.geometry.pose_model import Pose, PoseModel, local_rotations, place, p
 from mocap.geometry.pose_quality import (
     angular_acceleration,
     jitter,
-    joint_distances,
     limit_hits,
     marker_distances,
     shown_joints,
 )
-from mocap.geometry.pose_solver import Observations, PosePrior, PoseProblem, SolverOptions, SolverTrace, solve_poses
+from mocap.geometry.pose_solver import (
+    Evidence,
+    Observations,
+    PosePrior,
+    PoseProblem,
+    SolverOptions,
+    SolverTrace,
+    solve_poses,
+)
 from mocap.geometry.pose_start import start_pose
+from mocap.geometry.pose_uncertainty import joint_spread
+from mocap.geometry.pose_windows import Windows, solve_in_windows
+from mocap.geometry.projection import camera_tensors
+from mocap.geometry.reprojection import Views
 from mocap.geometry.subject import Subject, SubjectModel, first_guess, refine_subject, subject_model
 from mocap.geometry.threads import one_thread
 
 _ROUGH = SolverOptions(stages=(20.0, 6.0), tolerance=1e-2, max_iterations=10)
 
+_SHARE = 1 / 9
+"""Weight of a view's report: its error lasts (0.96 of its square for half a second; `measured/blazepose.toml`), so that
+neighbouring frames say little more than one. With 1, motions shake twice as much as true ones and are no nearer."""
+_UNFILTERED = 2.0
+"""Factor on the smoothness where views are fitted: they were not filtered in time, as points in space are."""
+_SPREADS_PER_S = 10
+"""Moments a second at which the uncertainty of the joints is found; it changes slowly."""
+_PERSON_SD_M = 0.008
+"""What is added to it for the sizes of the subject, and for where the detector sees this body's keypoints."""
+
 
 class SolveConfig(Config):
-    """noise: factor on how far keypoints are believed to stray (see the marker set); larger follows them less.
+    """evidence: "views" (what every view shows, where the views are known; points in space only start it) or "points".
+
+    detector_habits: read keypoints as those of the network that the keypoint set belongs to, where it was measured.
+    noise: factor on how far keypoints are believed to stray (see the marker set); larger follows them less.
 
     smoothness: factor on the resistance to accelerations; 0 makes frames independent. robust_scale: residuals beyond
     that many times the noise lose their weight. fit_lengths: the subject's own segment lengths, else the skeleton's.
@@ -44,6 +70,8 @@ class SolveConfig(Config):
     """
 
     markers: str = "humanoid"
+    evidence: Literal["views", "points"] = "views"
+    detector_habits: bool = True
     noise: float = Field(default=1.0, gt=0)
     smoothness: float = Field(default=1.0, ge=0)
     robust_scale: float = Field(default=3.0, gt=0)
@@ -60,7 +88,7 @@ class SolveConfig(Config):
 class PersonSolveReport(Report):
     """Distances are from seen keypoints, whatever their confidence, to their markers on the solved skeleton.
 
-    keypoint_mm: mean and median. mean_joint_mm: to the joint itself, of keypoints that name one. keypoints_left_out:
+    keypoint_mm: mean and median. mean_joint_mm: of keypoints that name a joint. keypoints_left_out:
     seen too rarely; frames_not_observed: too few keypoints; joints_not_observed: no keypoint ever shows how they turn.
     limit_hits: frames in which an axis of the joint rests against its limit. jitter_mm: root mean square over joints
     and frames of the third difference of position. max_angular_acceleration_at: joint and frame of the largest.
@@ -103,26 +131,47 @@ class _Solved:
     measured: Bool[np.ndarray, "S"]
     pose: Pose
     trace: SolverTrace
+    spread: Float[Tensor, "T J"]
+
+
+@dataclass(frozen=True, eq=False)
+class SeenInViews:
+    """What the cameras of a rig have seen of the same people and keypoints, frame by frame."""
+
+    points: Keypoints2D
+    rig: Rig
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
     observations: Observations
+    views: Views | None
+    shown: Float[Tensor, "T M"]
     frames: Bool[Tensor, "T"]
     left_out: list[str]
 
+    @property
+    def evidence(self) -> Evidence:
+        return self.observations if self.views is None else self.views
+
 
 def solve(
-    points: Keypoints3D, skeleton: SkeletonDefinition, config: SolveConfig
+    points: Keypoints3D, skeleton: SkeletonDefinition, config: SolveConfig, views: SeenInViews | None = None
 ) -> tuple[tuple[Motion, ...], SolveReport]:
-    """One motion a person, finite in every frame; its skeleton carries the subject's bone lengths."""
-    markers = load_markers(config.markers, skeleton).select(points.keypoint_set.names)
+    """One motion a person, finite in every frame; its skeleton carries the subject's bone lengths.
+
+    With `views` the points only start the solution, which then fits what every view shows.
+    """
+    detector = points.keypoint_set.name if config.detector_habits else None
+    markers = load_markers(config.markers, skeleton, detector).select(points.keypoint_set.names)
+    if markers.rest_offsets is not None:
+        skeleton = replace(skeleton, rest_offsets=markers.rest_offsets)
     if not len(markers):
         raise InputError(f"keypoint set {points.keypoint_set.name!r} has no keypoint of the skeleton's markers")
     motions, reports, absent = [], [], []
     for p in range(points.n_people):
         name = f"person_{p + 1}" if points.n_people > 1 else "person"
-        seen = _seen(points, markers, p, config)
+        seen = _seen(points, views if config.evidence == "views" else None, markers, p, config)
         if not seen.frames.any():
             absent.append(name)
             continue
@@ -131,7 +180,8 @@ def solve(
             own = _sized_skeleton(skeleton, solved)
             rotations = local_rotations(solved.model, solved.pose).numpy()
             reports.append(_report(name, solved, (own, markers), seen, points.fps))
-        motions.append(Motion(own, solved.pose.translation.numpy(), rotations, points.fps, name))
+        placed = (own, solved.pose.translation.numpy(), rotations, points.fps, name)
+        motions.append(Motion(*placed, joint_sd_m=solved.spread.numpy()))
     if not motions:
         raise NoPersonError(
             f"no frame of {points.n_frames} has {config.min_keypoints} keypoints of the skeleton in space",
@@ -143,41 +193,74 @@ def solve(
     )
 
 
-def _seen(points: Keypoints3D, markers: MarkerSet, person: int, config: SolveConfig) -> _Seen:
+def _seen(
+    points: Keypoints3D, views: SeenInViews | None, markers: MarkerSet, person: int, config: SolveConfig
+) -> _Seen:
+    """A person's evidence, without keypoints that are hardly ever seen."""
     columns = points.keypoint_set.indices(markers.keypoints)
-    confidence = points.confidence[:, person, columns].copy()
-    frames = (confidence > 0).sum(-1) >= config.min_keypoints
-    share = (confidence[frames] > 0).mean(0) if frames.any() else np.zeros(len(markers))
-    rare = (share < config.min_share) & (confidence > 0).any(0)
-    confidence[:, rare] = 0
-    frames = (confidence > 0).sum(-1) >= config.min_keypoints
+    sure = torch.from_numpy(points.confidence[:, person, columns].copy())
+    seen_by = None if views is None else _views_of(views, markers, person, config)
+    shown = sure if seen_by is None else torch.maximum(sure, seen_by.confidence.amax(-1))
+    frames = (shown > 0).sum(-1) >= config.min_keypoints
+    share = (shown[frames] > 0).double().mean(0) if frames.any() else shown.new_zeros(len(markers))
+    rare = (share < config.min_share) & (shown > 0).any(0)
+    sure[:, rare] = 0
+    shown = torch.where(rare, 0.0, shown)
+    if seen_by is not None:
+        seen_by = replace(seen_by, confidence=torch.where(rare[:, None], 0.0, seen_by.confidence))
     observations = Observations(
         torch.from_numpy(np.nan_to_num(points.xyz[:, person, columns])),
-        torch.from_numpy(confidence),
+        sure,
         torch.from_numpy(markers.noise * config.noise),
     )
-    return _Seen(observations, torch.from_numpy(frames), [markers.keypoints[m] for m in np.flatnonzero(rare)])
+    frames = (shown > 0).sum(-1) >= config.min_keypoints
+    return _Seen(observations, seen_by, shown, frames, [markers.keypoints[m] for m in torch.nonzero(rare)[:, 0]])
+
+
+def _views_of(views: SeenInViews, markers: MarkerSet, person: int, config: SolveConfig) -> Views:
+    """One person's views; scaled to their distance, and rid of the detector's habits, only about a pose."""
+    points = views.points
+    columns = points.keypoint_set.indices(markers.keypoints)
+    reported = torch.from_numpy(np.swapaxes(np.nan_to_num(points.xy[:, person][:, :, columns]), 1, 2).copy())
+    confidence = torch.from_numpy(np.swapaxes(points.confidence[:, person][:, :, columns], 1, 2).copy())
+    return Views(
+        cameras=camera_tensors(views.rig.subset(points.cameras)),
+        reported=reported,
+        px=reported,
+        confidence=confidence,
+        noise=torch.from_numpy(markers.view_noise * config.noise),
+        habits=torch.from_numpy(markers.habits),
+        px_per_m=torch.ones_like(confidence[:, 0]),
+        share=_SHARE,
+    )
 
 
 def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: float, config: SolveConfig) -> _Solved:
     skeleton, markers = body
-    observations = seen.observations
+    points = seen.observations
     template = pose_model(skeleton, markers)
     sizes = subject_model(skeleton, markers, template)
-    prior = _prior(markers.priors, template, fps, config)
-    subject, measured = first_guess(sizes, markers, observations.targets, observations.confidence)
+    smoothness = config.smoothness * (1.0 if seen.views is None else _UNFILTERED)
+    prior = _prior(markers.priors, template, fps, smoothness)
+    subject, measured = first_guess(sizes, markers, points.targets, points.confidence)
     if not config.fit_lengths:
         subject, measured = Subject(torch.ones_like(subject.scales), subject.shifts), np.zeros_like(measured)
-    start = start_pose(sizes.sized(subject), markers, prior.rest, observations.targets, observations.confidence)
+    start = start_pose(sizes.sized(subject), markers, prior.rest, points.targets, points.confidence)
     if config.fit_lengths:
-        frames = _keyframes(observations.confidence, seen.frames, config.keyframes)
-        subject = _refined(sizes, subject, observations.frames(frames), prior, start.frames(frames))
+        frames = _keyframes(seen.shown, seen.frames, config.keyframes)
+        alone = PoseProblem(sizes.sized(subject), points.frames(frames), prior.without_time())
+        subject = _refined(sizes, subject, alone, seen.evidence.frames(frames), start.frames(frames))
     model = sizes.sized(subject)
-    pose, trace = _solve_in_windows(PoseProblem(model, observations, prior), start, config)
-    return _Solved(sizes, subject, model, measured, pose, trace)
+    options = SolverOptions(_stages(config), config.tolerance, config.max_iterations)
+    windows = Windows(config.window, config.overlap)
+    problem = PoseProblem(model, seen.evidence, prior)
+    pose, trace = solve_in_windows(problem, start, options, windows)
+    stride = max(1, round(fps / _SPREADS_PER_S))
+    spread = joint_spread(problem.placed(pose), pose, scale=config.robust_scale, stride=stride)
+    return _Solved(sizes, subject, model, measured, pose, trace, spread.square().add(_PERSON_SD_M**2).sqrt())
 
 
-def _prior(priors: JointPriors, model: PoseModel, fps: float, config: SolveConfig) -> PosePrior:
+def _prior(priors: JointPriors, model: PoseModel, fps: float, smoothness: float) -> PosePrior:
     """Precisions by angle; those of second differences from the densities of acceleration (see the marker set)."""
     joint, axis = model.joint.numpy(), model.axis.numpy()
     precision = np.diag(priors.rest_sd[joint, axis] ** -2.0)
@@ -187,7 +270,7 @@ def _prior(priors: JointPriors, model: PoseModel, fps: float, config: SolveConfi
             if len(first) and len(second):
                 pair = np.array([first[0], second[0]])
                 precision[np.ix_(pair, pair)] += spread**-2.0 * np.array([[1, -1], [-1, 1]])
-    still, per_frame = config.smoothness**2 * fps, config.smoothness**2 * fps**3
+    still, per_frame = smoothness**2 * fps, smoothness**2 * fps**3
     return PosePrior(
         rest=model.clamped(torch.from_numpy(priors.rest[joint, axis])[None])[0],
         precision=torch.from_numpy(precision),
@@ -198,11 +281,11 @@ def _prior(priors: JointPriors, model: PoseModel, fps: float, config: SolveConfi
     )
 
 
-def _refined(sizes: SubjectModel, guess: Subject, observations: Observations, prior: PosePrior, start: Pose) -> Subject:
-    """A subject's sizes from some frames, first posed as the guess of its sizes allows."""
-    alone = prior.without_time()
-    pose, _ = solve_poses(PoseProblem(sizes.sized(guess), observations, alone), start, _ROUGH)
-    return refine_subject(sizes, guess, observations, alone, pose)
+def _refined(sizes: SubjectModel, guess: Subject, alone: PoseProblem, evidence: Evidence, start: Pose) -> Subject:
+    """A subject's sizes from some frames: posed by their points as the guess allows, then fitted to the evidence."""
+    pose, _ = solve_poses(alone, start, _ROUGH)
+    about = evidence.placed(alone.model, place(alone.model, pose))
+    return refine_subject(sizes, guess, about, alone.prior, pose)
 
 
 def _keyframes(confidence: Float[Tensor, "T M"], observed: Bool[Tensor, "T"], count: int) -> Tensor:
@@ -210,29 +293,6 @@ def _keyframes(confidence: Float[Tensor, "T M"], observed: Bool[Tensor, "T"], co
     frames = torch.nonzero(observed)[:, 0]
     best = [part[confidence[part].sum(-1).argmax()] for part in torch.tensor_split(frames, min(count, len(frames)))]
     return torch.stack(best)
-
-
-def _solve_in_windows(problem: PoseProblem, start: Pose, config: SolveConfig) -> tuple[Pose, SolverTrace]:
-    """All frames, in windows that begin with the last two frames of the one before, held fixed."""
-    options = SolverOptions(_stages(config), config.tolerance, config.max_iterations)
-    n_frames = len(start)
-    translation, root, angles = (a.clone() for a in (start.translation, start.root, start.angles))
-    traces, begin = [], 0
-    while True:
-        end = n_frames if n_frames - begin <= config.window + config.overlap else begin + config.window
-        fixed = min(2, begin)
-        rows = slice(begin - fixed, end)
-        part = replace(problem, observations=problem.observations.frames(rows), fixed=fixed)
-        pose, trace = solve_poses(part, Pose(translation[rows], root[rows], angles[rows]), options)
-        translation[rows], root[rows], angles[rows] = pose.translation, pose.root, pose.angles
-        traces.append(trace)
-        if end == n_frames:
-            break
-        begin = end - min(config.overlap, config.window // 2)
-    total = SolverTrace(
-        max(t.iterations for t in traces), sum(t.cost for t in traces), all(t.converged for t in traces)
-    )
-    return Pose(translation, root, angles), total
 
 
 def _stages(config: SolveConfig) -> tuple[float, ...]:
@@ -268,7 +328,7 @@ def _report(
     names = skeleton.joint_names
     placement = place(solved.model, solved.pose)
     distances = 1000 * marker_distances(placement, observations).numpy()
-    to_joint = 1000 * joint_distances(solved.model, placement, observations).numpy()[:, ~markers.offsets.any(-1)]
+    to_joint = distances[:, markers.means_joint]
     there = np.isfinite(distances)
     scales = solved.subject.scales.tolist()
     hits = limit_hits(solved.model, solved.pose)
