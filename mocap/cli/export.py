@@ -17,12 +17,29 @@ if TYPE_CHECKING:
 
 def command(
     motion: Annotated[Path, typer.Argument(help="A solved motion (derived/solve.h5 of a take) or a .bvh file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A folder, or one file such as dance.bvh.")],
-    to: Annotated[list[str] | None, typer.Option("--to", help="Format; repeat for several. Default: bvh.")] = None,
-    up: Annotated[str, typer.Option(help="Axis that points up in the files: y or z.")] = "y",
-    unit: Annotated[str, typer.Option(help="Unit of length in the files: cm, m, mm or in.")] = "cm",
-    rotation_order: Annotated[str, typer.Option(help="Order of the rotation channels, e.g. ZXY or XYZ.")] = "ZXY",
-    name_prefix: Annotated[str, typer.Option(help='Put before joint names, e.g. "mixamorig:".')] = "",
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder, or one file such as dance.fbx.")],
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Names, rest pose, axes and unit of: unity, unreal, blender, rigify, mixamo, cmu; or a .toml."
+        ),
+    ] = None,
+    to: Annotated[
+        list[str] | None, typer.Option("--to", help="Format; repeat for several. Default: the preset's, or bvh.")
+    ] = None,
+    up: Annotated[str | None, typer.Option(help="Axis that points up in the files: y or z. Default: y.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of length in the files: cm, m, mm or in. Default: cm.")] = None,
+    rest_pose: Annotated[str | None, typer.Option(help="Pose of the skeleton at rest: T or A. Default: T.")] = None,
+    rotation_order: Annotated[
+        str | None, typer.Option(help="Order of the rotation channels of BVH, e.g. ZXY or XYZ. Default: ZXY.")
+    ] = None,
+    name_prefix: Annotated[str | None, typer.Option(help='Put before joint names, e.g. "mixamorig:".')] = None,
+    end_sites: Annotated[
+        bool | None, typer.Option("--end-sites/--no-end-sites", help="Ends of the last bones in BVH. Default: yes.")
+    ] = None,
+    apart: Annotated[
+        bool | None, typer.Option("--apart/--together", help="A file for each person, or one for all where it can be.")
+    ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second of the files. Default: the motion's own.")] = None,
     from_up: Annotated[
         str | None, typer.Option(help="Up axis of a .bvh that is read. Default: guessed, shown.")
@@ -34,17 +51,22 @@ def command(
 ) -> None:
     """Convert a solved motion to animation files.
 
-    Example: mocap export takes/walk/derived/solve.h5 --to bvh --unit cm -o walk.bvh
+    Example: mocap export takes/walk/derived/solve.h5 --preset unity -o walk.fbx
     """
     from mocap.stages.export import export
 
     single = out.suffix != "" and not out.is_dir()
+    formats = to or ([_format_of(out)] if single else None)
     config = _config(
-        formats=tuple(to or [_format_of(out) if single else "bvh"]),
+        preset=preset,
+        formats=tuple(formats) if formats else None,
         up=up,
         unit=unit,
+        rest_pose=rest_pose,
         rotation_order=rotation_order,
         name_prefix=name_prefix,
+        end_sites=end_sites,
+        apart=apart,
         fps=fps,
     )
     motions = _read(motion, from_up, from_unit)
@@ -60,18 +82,20 @@ def command(
 
 
 def _config(**values: object) -> ExportConfig:
-    """The configuration, with a sentence for a value that is not allowed."""
+    """The configuration of what was given, with a sentence for a value that is not allowed."""
     from pydantic import ValidationError
 
     from mocap.core.errors import ConfigError
     from mocap.stages.export import ExportConfig
 
     try:
-        return ExportConfig.model_validate(values)
+        return ExportConfig.model_validate({name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         problem = error.errors()[0]
-        option = str(problem["loc"][0]).replace("_", "-")
         message = problem["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        if values.get("preset") and (not problem["loc"] or problem["loc"][0] not in values):
+            raise ConfigError(message, where="--preset") from None
+        option = str(problem["loc"][0]).replace("_", "-")
         where = "--to" if option == "formats" else f"--{option}"
         raise ConfigError(f"{message} (got {problem['input']!r})", where=where) from None
 
@@ -92,10 +116,12 @@ def _require_one_file(out: Path, config: ExportConfig, motions: tuple[Motion, ..
     from mocap.core.errors import InputError
     from mocap.stages.export import export_format
 
-    suffixes = {export_format(name).suffix for name in config.formats}
+    kinds = [export_format(name) for name in config.formats]
+    suffixes = {kind.suffix for kind in kinds}
     if suffixes != {out.suffix.lower()}:
         raise InputError(f"has the suffix of none or not all of {', '.join(sorted(suffixes))}", where=out)
-    if len(motions) > 1 and any(export_format(name).holds == "person" for name in config.formats):
+    apart = any(kind.holds == "person" or (kind.holds == "people" and config.apart) for kind in kinds)
+    if len(motions) > 1 and apart:
         people = ", ".join(motion.person for motion in motions)
         raise InputError(
             f"is one file for {len(motions)} people ({people})", where=out, remedy="Give a folder with -o."

@@ -32,13 +32,15 @@ class BvhConfig(Config):
 
     rotation_order: ZXY is the order of the first BVH files and of MotionBuilder's, which every reader knows. Its
     pole is a quarter turn about X, which in a T-pose is the twist of the arms, seldom reached, whereas arms hanging
-    down (about Z) and a body turned sideways (about Y) stay clear of it. name_prefix: e.g. "mixamorig:".
+    down (about Z) and a body turned sideways (about Y) stay clear of it. name_prefix: e.g. "mixamorig:". end_sites:
+    where the bones without child joints end; some readers make bones of them, some miss them where they are not.
     """
 
     up: Up = "y"
     unit: Unit = "cm"
     rotation_order: RotationOrder = "ZXY"
     name_prefix: str = ""
+    end_sites: bool = True
 
 
 def bvh_from_motion(motion: Motion, config: BvhConfig) -> BvhFile:
@@ -55,7 +57,7 @@ def bvh_from_motion(motion: Motion, config: BvhConfig) -> BvhFile:
     axes, scale = file_from_world(config.up), 1.0 / metres_per(config.unit)
     offsets = skeleton.rest_offsets[order] @ axes.T * scale
     offsets[0] = 0.0
-    leaves = np.flatnonzero(~np.isin(np.arange(len(order)), parents))
+    leaves = np.flatnonzero(~np.isin(np.arange(len(order)), parents) & config.end_sites)
     tips = np.nan_to_num(skeleton.tips[order][leaves], nan=0.0)
     turned = turn_quaternions(motion.local_rotations[:, order], axes)
     angles = np.rad2deg(continuous_euler(turned, config.rotation_order))

@@ -17,14 +17,14 @@ from mocap.core.skin import SkinnedMesh
 from mocap.io.artefacts import atomic_path
 from mocap.io.axes import metres_per
 from mocap.io.fbx_binary import encode_binary
-from mocap.io.fbx_config import FbxConfig
+from mocap.io.fbx_config import FbxConfig, FbxLayout
 from mocap.io.fbx_curves import add_stack
 from mocap.io.fbx_document import FbxObjects, TimeSpan, document
 from mocap.io.fbx_node import FbxNode
 from mocap.io.fbx_rig import Rig, add_rig
 from mocap.io.fbx_skin import add_bind_pose, add_skin
 
-__all__ = ["FbxConfig", "fbx_from_motions", "write_fbx"]
+__all__ = ["FbxConfig", "FbxLayout", "fbx_from_motions", "write_fbx"]
 
 
 def write_fbx(
@@ -68,7 +68,7 @@ def fbx_from_motions(
     add_bind_pose(objects, rigs, meshes)
     takes = [
         TimeSpan(name, add_stack(objects, name, [(motions[m], rigs[p]) for p, m in played], config))
-        for name, played in _stacks(people, motions, config.stack)
+        for name, played in _stacks(people, motions, config.stack or "Take 001")
     ]
     return document(
         objects,

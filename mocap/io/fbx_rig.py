@@ -84,13 +84,22 @@ def add_rig(
     if config.end_bones:
         for joint in np.flatnonzero(np.isfinite(skeleton.tips).all(axis=-1)).tolist():
             offset = to_file @ skeleton.tips[joint] * scale
-            end = _add_bone(objects, names[joint] + END_SUFFIX, translation=joint_axes[joint].T @ offset)
+            end = _add_bone(
+                objects,
+                _end_name(skeleton.joint_names[joint], names[joint], config),
+                translation=joint_axes[joint].T @ offset,
+            )
             objects.connect(end, ids[joint])
             others.append(end)
             placed.append((joint_axes[joint], positions[joint] + offset))
     rest = np.tile(np.eye(4), (len(placed), 1, 1))
     rest[:, :3, :3], rest[:, :3, 3] = np.array([a for a, _ in placed]), np.array([p for _, p in placed])
     return Rig(motion.person, tuple(ids), tuple(others), rest, above if config.holder else np.int64(0), joint_axes)
+
+
+def _end_name(joint: str, name: str, config: FbxConfig) -> str:
+    """`joint` as it is in the skeleton, `name` with what stands before it in the file."""
+    return name.removesuffix(joint) + config.end_names.get(joint, joint + END_SUFFIX)
 
 
 def _add_holders(objects: FbxObjects, person: str, config: FbxConfig) -> tuple[np.int64, list[np.int64]]:

@@ -6,20 +6,33 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+import numpy as np
+from pydantic import Field, field_validator, model_validator
 
 from mocap.core.config import Config, Report
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints3D
 from mocap.core.motion import Motion
 from mocap.core.skin import SkinnedMesh
+from mocap.geometry.rest_pose import (
+    BoneAxes,
+    RestPose,
+    a_pose,
+    bone_axes,
+    renamed,
+    rest_turns,
+    skin_at_rest,
+    turned_axes,
+    with_rest,
+)
 from mocap.io.axes import Unit, Up
 from mocap.io.bvh import BvhConfig, write_bvh
 from mocap.io.c3d import C3dConfig, write_c3d
 from mocap.io.euler import RotationOrder
-from mocap.io.fbx import FbxConfig, write_fbx
+from mocap.io.export_presets import with_preset
+from mocap.io.fbx import FbxConfig, FbxLayout, write_fbx
 from mocap.io.gltf import GltfConfig, write_gltf
 from mocap.io.tables import write_csv, write_npz, write_tables_h5
 from mocap.io.trc import TrcConfig, write_trc
@@ -31,16 +44,31 @@ from mocap.signal.resample_motion import resample_motion
 class ExportConfig(Config):
     """formats: names in `FORMATS`. up, unit: of the files that do not say so themselves.
 
-    rotation_order: of Euler curves. name_prefix: put before joint names ("mixamorig:"). fps: frame rate of the files,
-    None for the motion's own.
+    preset: values of `configs/export/<preset>.toml`, or of a TOML file given by its path, below those given here.
+    rotation_order, end_sites: of BVH. names: what joints are called in the files, by their names here; name_prefix:
+    put before ("mixamorig:"). rest_pose: T, or A with the arms lowered. bone_axes: axes of the bones at rest, where a
+    format has any (FBX), by joint; the file's own where no rule is for them. apart: a file for each person, in formats
+    that could hold all. fps: frame rate of the files, None for the motion's own.
     """
 
+    preset: str = ""
     formats: tuple[str, ...] = ("bvh",)
     up: Up = "y"
     unit: Unit = "cm"
     rotation_order: RotationOrder = "ZXY"
     name_prefix: str = ""
+    end_sites: bool = True
+    names: dict[str, str] = Field(default_factory=dict)
+    rest_pose: RestPose = "T"
+    bone_axes: tuple[BoneAxes, ...] = ()
+    apart: bool = False
     fps: float | None = Field(default=None, gt=0)
+    fbx: FbxLayout = FbxLayout()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_preset(cls, given: Any) -> Any:
+        return with_preset(given) if isinstance(given, Mapping) else given
 
     @field_validator("formats")
     @classmethod
@@ -75,12 +103,14 @@ class ExportReport(Report):
 class Content:
     """What goes into one file. motions, skins: of its people, in the same order, a skin or None for each.
 
-    points: keypoints of the take, all its people; None where there are none.
+    points: keypoints of the take, all its people; None where there are none. axes: (J, 4) world_from_joint at rest
+    (wxyz) of each person's bones, None for those of the file.
     """
 
     motions: tuple[Motion, ...]
     skins: tuple[SkinnedMesh | None, ...]
     points: Keypoints3D | None = None
+    axes: tuple[np.ndarray | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +129,11 @@ class ExportFormat:
 
 def _write_bvh(content: Content, path: Path, config: ExportConfig) -> None:
     options = BvhConfig(
-        up=config.up, unit=config.unit, rotation_order=config.rotation_order, name_prefix=config.name_prefix
+        up=config.up,
+        unit=config.unit,
+        rotation_order=config.rotation_order,
+        name_prefix=config.name_prefix,
+        end_sites=config.end_sites,
     )
     write_bvh(content.motions[0], path, options)
 
@@ -115,8 +149,9 @@ def _write_usd(content: Content, path: Path, config: ExportConfig) -> None:
 
 
 def _write_fbx(content: Content, path: Path, config: ExportConfig) -> None:
-    options = FbxConfig(up=config.up, unit=config.unit, name_prefix=config.name_prefix, stack=path.stem)
-    write_fbx(content.motions, path, options, skins=content.skins)
+    own = {"up": config.up, "unit": config.unit, "name_prefix": config.name_prefix}
+    options = FbxConfig.model_validate(config.fbx.model_dump() | own | {"stack": config.fbx.stack or path.stem})
+    write_fbx(content.motions, path, options, skins=content.skins, axes=content.axes)
 
 
 def _write_c3d(content: Content, path: Path, config: ExportConfig) -> None:
@@ -148,11 +183,11 @@ def _people(content: Content, points: Keypoints3D) -> tuple[str, ...]:
 
 
 FORMATS: Mapping[str, ExportFormat] = {
-    "fbx": ExportFormat(
-        ".fbx", "Autodesk FBX, binary: skeletons at rest, takes, meshes, for Unity, Unreal, Maya", _write_fbx, "people"
-    ),
     "bvh": ExportFormat(
         ".bvh", "Biovision hierarchy: skeleton and motion, read by Blender and most others", _write_bvh
+    ),
+    "fbx": ExportFormat(
+        ".fbx", "Autodesk FBX, binary: skeletons at rest, takes, meshes, for Unity, Unreal, Maya", _write_fbx, "people"
     ),
     "glb": ExportFormat(".glb", "binary glTF: skeletons, animation and bodies of all people", _write_gltf, "people"),
     "usd": ExportFormat(".usda", "USD as text: UsdSkel, skeletons and bodies of all people", _write_usd, "people"),
@@ -191,11 +226,11 @@ def export(
     if skins and len(skins) != len(motions):
         raise InputError(f"{len(skins)} skins for {len(motions)} motions of {name!r}; one or None for each")
     sampled = [motion if config.fps is None else resample_motion(motion, config.fps) for motion in motions]
-    everyone = Content(tuple(sampled), tuple(skins) or (None,) * len(sampled), points)
+    everyone = _dressed(Content(tuple(sampled), tuple(skins) or (None,) * len(sampled), points), config)
     paths, files = [], []
     for format_name in config.formats:
         kind = export_format(format_name)
-        for stem, content in _contents(everyone, kind, name):
+        for stem, content in _contents(everyone, kind, name, apart=config.apart):
             path = folder / f"{stem}{kind.suffix}"
             kind.write(content, path, config)
             paths.append(path)
@@ -203,15 +238,34 @@ def export(
     return paths, ExportReport(files=tuple(files))
 
 
-def _contents(everyone: Content, kind: ExportFormat, name: str) -> Iterator[tuple[str, Content]]:
+def _dressed(content: Content, config: ExportConfig) -> Content:
+    """The same people with the rest pose, the axes of bones and the names that the files are to have."""
+    motions, skins, axes = [], [], []
+    for motion, skin in zip(content.motions, content.skins, strict=True):
+        skeleton = motion.skeleton
+        turns = rest_turns(skeleton, a_pose(skeleton) if config.rest_pose == "A" else {})
+        axes.append(turned_axes(bone_axes(skeleton, config.bone_axes), turns) if config.bone_axes else None)
+        if config.rest_pose == "A":
+            motion = with_rest(motion, turns)
+            skin = skin_at_rest(skin, skeleton, turns) if skin is not None else None
+        motions.append(replace(motion, skeleton=renamed(motion.skeleton, config.names)))
+        skins.append(skin)
+    return replace(content, motions=tuple(motions), skins=tuple(skins), axes=tuple(axes))
+
+
+def _contents(
+    everyone: Content, kind: ExportFormat, name: str, *, apart: bool = False
+) -> Iterator[tuple[str, Content]]:
     """What goes into each of a format's files, with the stem of its name."""
     if kind.holds == "points" and everyone.points is None:
         everyone = replace(everyone, points=joint_points(everyone.motions))
-    if kind.holds != "person":
+    if kind.holds == "points" or (kind.holds == "people" and not apart):
         yield _safe(name), everyone
         return
-    for stem, motion, skin in zip(_stems(everyone.motions, name), everyone.motions, everyone.skins, strict=True):
-        yield stem, Content((motion,), (skin,), everyone.points)
+    for stem, motion, skin, axes in zip(
+        _stems(everyone.motions, name), everyone.motions, everyone.skins, everyone.axes, strict=True
+    ):
+        yield stem, Content((motion,), (skin,), everyone.points, (axes,))
 
 
 def _described(content: Content, path: Path, format_name: str) -> ExportedFile:

@@ -36,6 +36,21 @@ def test_a_solved_take_into_a_folder_and_into_a_file(solved, tmp_path):
     assert joint_positions(walk) / 100 == pytest.approx(joint_positions(dance), abs=1e-6)
 
 
+def test_a_preset_gives_what_is_not_given(solved, tmp_path):
+    done = run(solved, "-o", tmp_path / "out", "--preset", "unity")
+    assert done.exit_code == 0, done.output
+    assert "walk.fbx  6 frames at 59.94/s, 22 joints" in done.stdout
+    data = (tmp_path / "out" / "walk.fbx").read_bytes()
+    assert b"LeftUpperArm\x00\x01Model" in data
+    done = run(solved, "-o", tmp_path / "out", "--preset", "cmu", "--unit", "m")
+    assert read_bvh(tmp_path / "out" / "walk.bvh").joint_names[1] == "LowerBack"
+    assert read_bvh(tmp_path / "out" / "walk.bvh").offsets[1, 1] == pytest.approx(0.05)
+    own = tmp_path / "own.toml"
+    own.write_text('units = "mm"')
+    done = run(solved, "-o", tmp_path / "out", "--preset", own)
+    assert (done.exit_code, "--preset: Extra inputs are not permitted" in done.stderr) == (2, True), done.stderr
+
+
 def test_json_for_machines(solved, tmp_path):
     done = run(solved, "-o", tmp_path, "--json", "--fps", "30")
     report = json.loads(done.stdout)
@@ -76,6 +91,11 @@ def test_two_people_need_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (
+            ["--preset", "maya"],
+            "--preset: no export preset 'maya'; there are blender, cmu, mixamo, rigify, unity, unreal",
+        ),
+        (["--rest-pose", "X"], "--rest-pose: should be 'T' or 'A' (got 'X')"),
         (["--to", "doc"], "--to: no export format 'doc'; there are bvh"),
         (["--up", "x"], "--up: should be 'y' or 'z' (got 'x')"),
         (["--unit", "ft"], "--unit: should be 'm', 'cm', 'mm' or 'in' (got 'ft')"),
