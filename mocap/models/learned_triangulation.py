@@ -1,8 +1,9 @@
 """Takes through the networks that triangulate: in batches, on any rig, with a reason wherever they give no answer.
 
 What the networks were trained on ends somewhere: fewer than two views, people of a few pixels, somebody whose place is
-not even roughly known. There they are not asked; the caller has the robust points to fall back on. Axes: T frames,
-P people, C cameras, J keypoints, N people of some frames together.
+not even roughly known. There they are not asked, and what they find outside the cube around the person is not believed;
+the caller has the robust points to fall back on. Axes: T frames, P people, C cameras, J keypoints, N people of some
+frames together.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,6 +30,7 @@ from mocap.models.heatmap_statistics import peak_shapes, peak_statistics
 from mocap.models.heatmap_volumes import HeatmapVolumeNet
 from mocap.models.keypoint_views import keypoint_views
 from mocap.models.shipped import ShippedName, is_shipped, load_shipped
+from mocap.models.take_lengths import settle_lengths, spread_of
 from mocap.models.view_confidences import ViewConfidenceNet
 
 LearnedNet = HeatmapVolumeNet | ViewConfidenceNet
@@ -38,6 +40,8 @@ LARGEST_MISFIT = 0.5
 """Cells by which a matrix may be off a lens before heatmaps are resampled."""
 LEAST_START = 4
 """Rough points without which nobody knows where the person is."""
+MOST_OUTSIDE = 0.5
+"""Share of points that may lie outside the cube around a person before none of them is believed."""
 
 
 class LearnedConfig(Config):
@@ -46,6 +50,8 @@ class LearnedConfig(Config):
     larger side of a person in a picture; views of smaller ones are left out. cube_side_m: of the cube around a person.
     shapes: whether the algebraic method looks at the shapes of heatmaps too (the volumetric one cannot do without).
     min_confidence: a learned point counts, even where fewer views agree with it than should, from this confidence on.
+    length_give: share by which a person's bones may differ, at a moment, from their lengths in the whole take, to which
+    points then move (`mocap.models.take_lengths`); 0 leaves every moment to itself.
     """
 
     weights: Path | None = None
@@ -55,6 +61,7 @@ class LearnedConfig(Config):
     cube_side_m: float = Field(default=2.5, gt=0)
     shapes: bool = False
     min_confidence: float = Field(default=0.5, ge=0, le=1)
+    length_give: float = Field(default=0.03, ge=0, le=1)
 
 
 class Answer(IntEnum):
@@ -64,6 +71,7 @@ class Answer(IntEnum):
     FEW_VIEWS = 1
     SMALL = 2
     NO_PLACE = 3
+    OUTSIDE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +102,15 @@ class _Batch:
     rough: Float[Tensor, "N J 3"]
     heatmaps: HeatmapBatch | None
     chosen: Bool[Tensor, "F P"]
+
+
+class _Said(NamedTuple):
+    """Of N people: points (m), the chance that they are within 5 cm, how far off they may be (m), and `Answer`."""
+
+    xyz: Float[Tensor, "N J 3"]
+    confidence: Float[Tensor, "N J"]
+    spread_m: Float[Tensor, "N J"]
+    answer: Int[Tensor, "N"]
 
 
 def shipped_name(method: Literal["algebraic", "volumetric"]) -> ShippedName:
@@ -178,24 +195,21 @@ def learned_points(
     cameras = _on(people.cameras, device)
     answer = askable(people, config)
     xyz = torch.full_like(people.rough, torch.nan)
-    confidence = torch.zeros_like(people.rough[..., 0])
+    confidence, spread_m = torch.zeros_like(xyz[..., 0]), torch.ones_like(xyz[..., 0])
     n_frames = len(answer)
     for frames in _spans(n_frames, config.batch_people // max(1, answer.shape[1])):
         batch = _batch(people, heatmaps, answer, frames)
         with torch.inference_mode():
             if batch.chosen.any():
-                found, sure, lost = _ask(net, cameras, batch, heatmaps, config)
-                part = slice(frames.start, frames.stop)
-                xyz[part][batch.chosen], confidence[part][batch.chosen] = found.to(xyz), sure.to(xyz)
-                answer[part][batch.chosen] = torch.where(lost, int(Answer.FEW_VIEWS), answer[part][batch.chosen])
+                said, part = _ask(net, cameras, batch, heatmaps, config), slice(frames.start, frames.stop)
+                xyz[part][batch.chosen], confidence[part][batch.chosen] = said.xyz.to(xyz), said.confidence.to(xyz)
+                spread_m[part][batch.chosen], answer[part][batch.chosen] = said.spread_m.to(xyz), said.answer.cpu()
         if progress is not None:
             progress(frames.stop, n_frames)
     missing = xyz.isnan().any(-1) | (answer != int(Answer.GIVEN))[..., None]
-    return LearnedPoints(
-        torch.where(missing[..., None], torch.nan, xyz),
-        torch.where(missing, 0.0, confidence.clamp(0, 1)),
-        answer,
-    )
+    xyz = torch.where(missing[..., None], torch.nan, xyz)
+    xyz = settle_lengths(xyz, spread_m, load_keypoint_set(net.config.keypoints), give=config.length_give)
+    return LearnedPoints(xyz, torch.where(missing, 0.0, confidence.clamp(0, 1)), answer)
 
 
 def askable(people: SeenPeople, config: LearnedConfig) -> Int[Tensor, "T P"]:
@@ -243,9 +257,10 @@ def _batch(people: SeenPeople, heatmaps: HeatmapSource | None, answer: Int[Tenso
 
 def _ask(
     net: LearnedNet, cameras: CameraTensors, batch: _Batch, source: HeatmapSource | None, config: LearnedConfig
-) -> tuple[Float[Tensor, "N J 3"], Float[Tensor, "N J"], Bool[Tensor, "N"]]:
-    """Points, their confidence, and who cannot be answered about after all: too few views have heatmaps."""
+) -> _Said:
+    """Also finds who cannot be answered about after all: too few views have heatmaps, or points are far off."""
     device = cameras.K.device
+    center = batch.rough.to(device).nanmedian(dim=1).values
     px, weight = batch.px.to(device), batch.weight.to(device)
     maps = None if batch.heatmaps is None else _heatmaps_of(batch, batch.heatmaps, device)
     if isinstance(net, ViewConfidenceNet):
@@ -254,7 +269,9 @@ def _ask(
             shapes = peak_shapes(peak_statistics(maps[0]), source.size).to(px.dtype)
             shapes = torch.where(maps[2][..., None, None], shapes, torch.nan)
         found = net(keypoint_views(cameras, px, weight, shapes))
-        return found.xyz, found.confidence, torch.zeros(len(px), dtype=torch.bool, device=device).cpu()
+        few = torch.zeros(len(px), dtype=torch.bool, device=device)
+        answer = _answers((batch.rough.to(device), found.xyz), center, few, config)
+        return _Said(found.xyz, found.confidence, spread_of(found.confidence), answer)
     assert maps is not None
     assert source is not None
     heatmaps, px_from_heatmap, seen = maps
@@ -262,10 +279,26 @@ def _ask(
     matrices, misfit = heatmap_cameras(cameras, px_from_heatmap, source.size)
     seen = seen & misfit.isfinite()
     heatmaps = _straight(heatmaps, cameras, (px_from_heatmap, matrices), seen & (misfit > LARGEST_MISFIT))
-    center = batch.rough.to(device).nanmedian(dim=1).values
     side = torch.full_like(center[:, 0], config.cube_side_m)
     points = net(heatmaps, matrices, seen, center, side)
-    return points.xyz, points.confidence, (seen.sum(-1) < 2).cpu()
+    answer = _answers((batch.rough.to(device), points.xyz), center, seen.sum(-1) < 2, config)
+    return _Said(points.xyz, points.confidence, points.spread_m, answer)
+
+
+def _answers(
+    sets: tuple[Float[Tensor, "N J 3"], ...],
+    center: Float[Tensor, "N 3"],
+    few: Bool[Tensor, "N"],
+    config: LearnedConfig,
+) -> Int[Tensor, "N"]:
+    """sets: rough points and those found; those of one of them outside the cube are too many. few: of too few views."""
+    answer = torch.full_like(few, int(Answer.GIVEN), dtype=torch.long)
+    for xyz in sets:
+        away = (xyz - center[:, None]).abs().amax(-1)
+        outside = (away > config.cube_side_m / 2).sum(-1) > MOST_OUTSIDE * (~away.isnan()).sum(-1)
+        answer[outside] = int(Answer.OUTSIDE)
+    answer[few] = int(Answer.FEW_VIEWS)
+    return answer
 
 
 def _heatmaps_of(

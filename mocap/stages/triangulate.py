@@ -97,7 +97,7 @@ class LearnedShare(Report):
     """How far a learned method got. frames: of all people together; asked: those it was asked about.
 
     points: that it gave; points_from_robust: where the views disagree with it, or it was not asked. few_views, small,
-    no_place: frames it was not asked about, and why.
+    no_place: frames it was not asked about, and why. outside: frames in which its points were not believed.
     """
 
     frames: int
@@ -107,6 +107,7 @@ class LearnedShare(Report):
     few_views: int
     small: int
     no_place: int
+    outside: int = 0
 
 
 class TriangulateReport(Report):
@@ -326,6 +327,7 @@ def _learned_share(answered: _Answered, enough: Bool[np.ndarray, "T P J"]) -> Le
         few_views=count[Answer.FEW_VIEWS],
         small=count[Answer.SMALL],
         no_place=count[Answer.NO_PLACE],
+        outside=count[Answer.OUTSIDE],
     )
 
 
@@ -339,6 +341,7 @@ def _learned_sentences(method: str, refused: str | None, share: LearnedShare | N
         "fewer than two views show the subject": share.few_views,
         "the subject is too small in all views but one": share.small,
         "nobody knows roughly where the subject is": share.no_place,
+        "it puts the subject outside the cube around it": share.outside,
     }
     told = ", ".join(f"{reason} ({count})" for reason, count in reasons.items() if count)
     return (f"in {share.frames - share.asked} of {share.frames} frames the {method} method was not used: {told}",)

@@ -121,6 +121,35 @@ def test_tiny_people_are_left_to_the_robust_method(xyz, points, algebraic):
     assert "the subject is too small in all views but one (6)" in report.sentences[-1]
 
 
+@pytest.mark.parametrize("kind", ["algebraic", "volumetric"])
+def test_points_outside_the_cube_are_not_believed_and_it_is_told(kind, xyz, points, request):
+    """A cube of 20 cm about a person: hardly a point lies within."""
+    found, report = run(points, request.getfixturevalue(kind), DrawnHeatmaps(points, []), cube_side_m=0.2)
+    np.testing.assert_allclose(found[:, 0], xyz, atol=1e-4)
+    assert report.learned is not None
+    assert (report.learned.asked, report.learned.outside, report.learned.points) == (0, FRAMES, 0)
+    assert "it puts the subject outside the cube around it (6)" in report.sentences[-1]
+
+
+def test_bones_keep_their_lengths_where_a_take_is_long_enough_to_know_them(algebraic):
+    """Twenty moments with 3 px of noise: lengths vary less by far, errors do not grow, and 0 changes nothing."""
+    xyz = walker(20)
+    clean = seen_by(RIG, xyz)
+    noise = np.random.default_rng(2).normal(0, 3, clean.xy.shape)
+    noisy = replace(clean, xy=clean.xy + noise)
+    alone, _ = run(noisy, algebraic, length_give=0.0)
+    settled, _ = run(noisy, algebraic)
+    thigh = [KEYPOINTS.index("left_hip"), KEYPOINTS.index("left_knee")]
+
+    def variation(found: np.ndarray) -> float:
+        return float(np.linalg.norm(found[:, 0, thigh[0]] - found[:, 0, thigh[1]], axis=-1).std())
+
+    assert variation(settled) < 0.5 * variation(alone)
+    legs = [KEYPOINTS.index(f"{side}_{name}") for side in ("left", "right") for name in ("hip", "knee", "ankle")]
+    error = [np.linalg.norm(found[:, 0, legs] - xyz[:, legs], axis=-1).mean() for found in (settled, alone)]
+    assert error[0] < error[1]
+
+
 def test_a_view_without_heatmaps_is_done_without(xyz, points, volumetric):
     missing = np.zeros(points.confidence.shape, dtype=bool)
     missing[:, :, 0] = True
@@ -153,8 +182,8 @@ def test_confident_points_stand_where_views_disagree(points, algebraic):
     rng = np.random.default_rng(0)
     xy = points.xy + rng.normal(0, 400, points.xy.shape)
     far = replace(points, xy=xy)
-    doubtful, _ = run(far, algebraic, min_confidence=1.0)
-    sure, report = run(far, algebraic, min_confidence=0.0)
+    doubtful, _ = run(far, algebraic, min_confidence=1.0, cube_side_m=1000.0)
+    sure, report = run(far, algebraic, min_confidence=0.0, cube_side_m=1000.0)
     there, here = np.isfinite(sure[..., 0]), np.isfinite(doubtful[..., 0])
     assert here.sum() < 0.9 * there.sum()
     assert there[here].all()
