@@ -116,6 +116,7 @@ def test_empty_single_and_crooked_takes(tmp_path):
         assert np.abs(places - expected).max() < USD_M, name
 
 
+@pytest.mark.slow
 def test_ten_thousand_frames(tmp_path):
     motion = marching_person(10_000, 120.0)
     write_usd([motion], tmp_path / "long.usda")
