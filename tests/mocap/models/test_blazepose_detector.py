@@ -62,6 +62,7 @@ def test_nobody_else_is_made_up(found):
     assert [[len(frame[c]) for c in (2, 3)] for frame in found] == [[1, 1]] * len(found)
 
 
+@pytest.mark.slow
 def test_the_same_again_bit_for_bit_with_other_threads_and_one_camera_at_a_time(views, blazepose_files):
     pairs = range(2)
     together, alone = blazepose(blazepose_files), BlazePose(blazepose_files, threads=1)
@@ -111,6 +112,7 @@ def test_without_being_asked_no_heatmaps(found):
     assert found[0][0][0].px_from_heatmap is None
 
 
+@pytest.mark.slow
 def test_averaging_with_the_mirror_image_moves_points_little(first, blazepose_files):
     plain = blazepose(blazepose_files, config=BlazePoseConfig(mirror=False)).detect([first[0]], [0])[0][0]
     mirrored = blazepose(blazepose_files, config=BlazePoseConfig(mirror=True)).detect([first[0]], [0])[0][0]
