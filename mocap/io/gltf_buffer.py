@@ -39,6 +39,13 @@ class GltfBuilder:
         self.document: dict[str, Any] = {"asset": {"version": "2.0", "generator": generator}}
         self._buffer = bytearray()
 
+    @classmethod
+    def of_document(cls, document: dict[str, Any], buffer: bytes) -> GltfBuilder:
+        """To add to a file; the document itself is changed."""
+        builder = cls("")
+        builder.document, builder._buffer = document, bytearray(buffer)
+        return builder
+
     def add(self, section: str, item: dict[str, Any]) -> int:
         """Append to `nodes`, `meshes`, …; its index there."""
         items = self.document.setdefault(section, [])

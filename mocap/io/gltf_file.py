@@ -102,6 +102,21 @@ def read_gltf(path: Path) -> GltfFile:
         raise FileFormatError(f"is a damaged glTF ({type(error).__name__}: {error})", where=path) from None
 
 
+def gltf_document(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a file that `read_gltf` reads, with all its buffers made one, which comes with it."""
+    document, binary = _container(path.read_bytes())
+    reader = _Reader(document, binary, path)
+    merged, starts = bytearray(), list[int]()
+    for index in range(len(reader.items("buffers"))):
+        starts.append(len(merged))
+        merged += reader.buffer(index)
+        merged += b"\0" * (-len(merged) % 4)
+    for view in reader.items("bufferViews"):
+        view["byteOffset"] = view.get("byteOffset", 0) + starts[view["buffer"]]
+        view["buffer"] = 0
+    return document, bytes(merged)
+
+
 def _container(content: bytes) -> tuple[dict[str, Any], bytes]:
     """The document and the buffer beside it."""
     if content[:4] != MAGIC:

@@ -34,12 +34,13 @@ Rest = Literal["nodes", "bind"]
 class GltfPerson:
     """One skeleton of a file. axes: (J, 4) wxyz, world_from_joint at rest as the file has it. skins: meshes, at rest.
 
-    motion: of no frames where the file has no animation.
+    motion: of no frames where the file has no animation. nodes: (J,) the joints' nodes in the file.
     """
 
     motion: Motion
     axes: Float[np.ndarray, "J 4"]
     skins: tuple[SkinnedMesh, ...]
+    nodes: Int[np.ndarray, "J"]
 
 
 def read_gltf_people(
@@ -152,7 +153,7 @@ class _Rig:
         )
         axes = _quaternions(WORLD_FROM_GLTF @ rest_turns)
         skins = [self._skin(mesh, joints, at_rest) for mesh in self.file.meshes if self._wears(mesh, joints)]
-        return GltfPerson(motion, axes, tuple(skins))
+        return GltfPerson(motion, axes, tuple(skins), joints)
 
     def _bound(self, joints: np.ndarray, parents: np.ndarray, at_rest: np.ndarray) -> np.ndarray:
         """The pose of the inverse bind matrices, put where the first bound joint is; others follow their parent."""
