@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csc_matrix
+from scipy.spatial.transform import Rotation
 
+from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
-from mocap.core.smpl_arrays import BODY_JOINTS, SmplArrays
+from mocap.core.smpl_arrays import BODY_JOINTS, SMPL_FROM_OURS, SmplArrays
+from mocap.models.smpl_body import SmplBodies
 
-SMPL_FROM_OURS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 RINGS, SIDES = 4, 8
 EXTRA = {"smpl": (("LeftHand", 1), ("RightHand", 1)), "smplh": (("LeftHand", 15), ("RightHand", 15))}
 """Joints after the 22 of the body: how many hang on which."""
@@ -59,6 +61,31 @@ def official_layout(arrays: SmplArrays, *, sparse: bool = False) -> dict[str, An
         "f": arrays.faces.astype(np.uint32),
         "bs_style": "lbs",
     }
+
+
+def published(
+    arrays: SmplArrays, betas: np.ndarray, rotvecs: np.ndarray, trans: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Skin and joints of one pose in the model's axes, one joint after the other (Loper et al. 2015, eq. 2 to 10)."""
+    shaped = arrays.v_template + arrays.shapedirs[..., : len(betas)] @ betas
+    joints = arrays.joint_regressor @ shaped
+    turns = Rotation.from_rotvec(rotvecs).as_matrix()
+    shaped = shaped + arrays.posedirs @ (turns[1:] - np.eye(3)).ravel()
+    world = [np.eye(4) for _ in joints]
+    for j, parent in enumerate(arrays.parents):
+        own = np.eye(4)
+        own[:3, :3], own[:3, 3] = turns[j], joints[j] - (joints[parent] if j else 0)
+        world[j] = own if j == 0 else world[parent] @ own
+    moved = np.array([w[:3, :3] @ (shaped - joints[j]).T + w[:3, 3:] for j, w in enumerate(world)])
+    skin = np.einsum("vj,jiv->vi", arrays.weights, moved)
+    return skin + trans, np.array([w[:3, 3] for w in world]) + trans
+
+
+def some_motion(bodies: SmplBodies, shape: np.ndarray, n_frames: int = 3) -> Motion:
+    skeleton = bodies.skeleton(shape)
+    rng = np.random.default_rng(1)
+    turns = Rotation.from_rotvec(0.5 * rng.standard_normal((n_frames * len(skeleton), 3))).as_quat()[:, [3, 0, 1, 2]]
+    return Motion(skeleton, rng.standard_normal((n_frames, 3)), turns.reshape(n_frames, -1, 4), 30.0)
 
 
 def _tree(model: str) -> tuple[np.ndarray, list[str]]:

@@ -11,6 +11,8 @@ from jaxtyping import Float, Int
 from mocap.core.errors import InputError
 
 SmplName = Literal["smpl", "smplh", "smplx"]
+SMPL_FROM_OURS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""Ours: x to the left, y backward, z up."""
 MODEL_OF_JOINTS: dict[int, SmplName] = {24: "smpl", 52: "smplh", 55: "smplx"}
 """A model is told by the number of its joints."""
 BODY_JOINTS: tuple[str, ...] = (

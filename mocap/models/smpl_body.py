@@ -18,13 +18,12 @@ from scipy.sparse import csr_array
 from mocap.core.body_motion import BodyModelName, Gender
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition, load_skeleton
-from mocap.core.smpl_arrays import BODY_JOINTS, SmplArrays
+from mocap.core.smpl_arrays import BODY_JOINTS, SMPL_FROM_OURS, SmplArrays
 from mocap.geometry.rotations import quat_to_matrix
 from mocap.models.body_family import BodyMesh, BodyRest, ShapeSpace, rest_joints
 from mocap.models.body_skin import joint_transforms, skinned
 
-OURS_FROM_SMPL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""Ours: x to the left, y backward, z up."""
+OURS_FROM_SMPL = SMPL_FROM_OURS.T
 LARGEST_BETA = 5.0
 SOLE_M = 0.03
 JOINT_KEYPOINTS = {
