@@ -2,13 +2,14 @@
 
     python tools/measure_learned.py                            2, 3 and 4 views; normal and hard errors
     python tools/measure_learned.py --motions FOLDER           motions from the BVH and AMC files under a folder
-    python tools/measure_learned.py --algebraic RUN --json     weights of your own training instead of the shipped ones
+    python tools/measure_learned.py --algebraic RUN --volumetric RUN    weights of your own trainings
 
 People in random poses of held-out motions (`mocap.synthetic.samples`, a seed that no training uses) stand among random
-rigs with lenses; reports have the errors of a preset of `mocap.synthetic.detector_config`. DLT, RANSAC and robust are
-the pipeline's stage. MPJPE (mm), its median and that of hidden points (hidden in half of the views or more) are taken
-over the points that every method returns; "< 5 cm" is the share of all points that two views report, and a point that a
-method does not return counts as wrong. "lost" are those. Methods without weights are left out, and said so.
+rigs with lenses; reports have the errors of a preset of `mocap.synthetic.detector_config`, heatmaps are as large as
+BlazePose's. DLT, RANSAC and robust are the pipeline's stage. MPJPE (mm), its median and that of hidden points (hidden
+in half of the views or more) are taken over the points that every method returns; "< 5 cm" is the share of all points
+that two views report, and a point that a method does not return counts as wrong. "lost" are those. Methods without
+weights are left out, and said so. In the end there is one table of all cases (Markdown).
 """
 
 from __future__ import annotations
@@ -43,10 +44,9 @@ KEYPOINTS = load_keypoint_set("blazepose33")
 SEED = 7_000_001
 WITHIN_M = 0.05
 BLOCK = 64
-VOLUMETRIC_MAPS = HeatmapConfig(size=(32, 32), sigma_cells=(0.75, 1.5))
-"""Half of BlazePose's 64, as the volumetric model is trained."""
-Method = Callable[[SampleBlock], np.ndarray]
-"""A block of samples to points (N, K, 3) m, NaN where there are none."""
+VOLUMETRIC_MAPS = HeatmapConfig()
+Method = Callable[[SampleBlock], Callable[[], np.ndarray]]
+"""A block of samples to what makes points of it, (N, K, 3) m, NaN where there are none; the second step is timed."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def main() -> None:
         print(json.dumps({"samples": options.samples, "seed": options.seed, "cases": rows}, indent=2))
         return
     show(cases)
+    print("\n".join(table(cases)))
 
 
 def people(options: argparse.Namespace) -> Samples:
@@ -157,18 +158,23 @@ def of_stage(method: str) -> Method:
                 continue
         return found
 
-    return points
+    return lambda block: lambda: points(block)
 
 
 def algebraic(folder: Path | None) -> Method:
     """Learned weights of the views."""
     net = load_shipped("algebraic_blazepose", folder=folder)
 
-    def points(block: SampleBlock) -> np.ndarray:
-        with torch.no_grad():
-            return net(batch_of(block).views).xyz.numpy()
+    def prepared(block: SampleBlock) -> Callable[[], np.ndarray]:
+        views = batch_of(block).views
 
-    return points
+        def points() -> np.ndarray:
+            with torch.no_grad():
+                return net(views).xyz.numpy()
+
+        return points
+
+    return prepared
 
 
 def volumetric(folder: Path | None) -> Method:
@@ -178,14 +184,18 @@ def volumetric(folder: Path | None) -> Method:
         raise InputError("no trained weights")
     net = load_shipped(name, folder=folder)
 
-    def points(block: SampleBlock) -> np.ndarray:
+    def prepared(block: SampleBlock) -> Callable[[], np.ndarray]:
         rng = np.random.default_rng([SEED, block.index])
         views = drawn_views(block, VOLUMETRIC_MAPS, rng, mirror=KEYPOINTS.mirror_permutation)
-        with torch.no_grad():
-            found = net(views.heatmaps, views.projections, views.seen, views.center, views.side)
-        return found.xyz.double().numpy()
 
-    return points
+        def points() -> np.ndarray:
+            with torch.no_grad():
+                found = net(views.heatmaps, views.projections, views.seen, views.center, views.side)
+            return found.xyz.double().numpy()
+
+        return points
+
+    return prepared
 
 
 def measure(
@@ -204,10 +214,17 @@ def measure(
     blocks = [stream.block(number) for number in range(-(-options.samples // config.block_size))]
     found, spent = {}, {}
     for name, method in methods.items():
-        begun = time.process_time()
-        found[name] = np.concatenate([method(block) for block in blocks])
-        spent[name] = 1000 * (time.process_time() - begun) / (len(blocks) * config.block_size)
+        parts, seconds = zip(*(_timed(method(block)) for block in blocks), strict=True)
+        found[name] = np.concatenate(parts)
+        spent[name] = 1000 * sum(seconds) / (len(blocks) * config.block_size)
     return figures(blocks, found, spent)
+
+
+def _timed(points: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
+    """Points, and the processor's seconds."""
+    begun = time.process_time()
+    found = points()
+    return found, time.process_time() - begun
 
 
 def figures(blocks: Sequence[SampleBlock], found: dict[str, np.ndarray], spent: dict[str, float]) -> list[Figure]:
@@ -250,6 +267,23 @@ def show(cases: list[dict]) -> None:
                 f"{f.method:12}{f.mpjpe_mm:10.2f}{f.against_ransac:+11.1%}{f.median_mm:11.2f}{f.hidden_mm:11.2f}"
                 f"{f.within_5_cm:9.2%}{f.lost:8.2%}{f.ms_a_person:8.2f}"
             )
+
+
+def table(cases: list[dict]) -> list[str]:
+    """Markdown: a row for each case, the MPJPE in mm of every method, the learned against RANSAC, hidden points."""
+    names = [figure.method for figure in cases[0]["figures"]]
+    lines = [f"| errors | views | {' | '.join(names)} | hidden: {', '.join(names)} |", "|---" * (len(names) + 3) + "|"]
+    for case in cases:
+        cells = [_cell(figure) for figure in case["figures"]]
+        hidden = ", ".join(f"{figure.hidden_mm:.1f}" for figure in case["figures"])
+        lines.append(f"| `{case['errors']}` | {case['views']} | {' | '.join(cells)} | {hidden} |")
+    return lines
+
+
+def _cell(figure: Figure) -> str:
+    told = f"{figure.mpjpe_mm:.1f}"
+    learned = figure.method in ("algebraic", "volumetric") and np.isfinite(figure.against_ransac)
+    return f"**{told}** ({figure.against_ransac:+.1%})" if learned else told
 
 
 if __name__ == "__main__":

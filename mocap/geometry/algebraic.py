@@ -110,7 +110,7 @@ def project_pinhole(
     return torch.where(ahead, projected[..., :2] / torch.where(ahead, depth[..., None], 1.0), torch.nan), depth
 
 
-def triangulate_ransac(
+def triangulate_msac(
     projections: Float[Tensor, "*b C 3 4"],
     xy: Float[Tensor, "*b C J 2"],
     confidence: Float[Tensor, "*b C J"],

@@ -1,6 +1,6 @@
 """The published networks on frames of several views: pictures and projections in, points of every method out.
 
-ransac: the highest cell of each heatmap, then `triangulate_ransac`; algebraic: the algebraic network; volumetric: the
+ransac: the highest cell of each heatmap, then `triangulate_msac`; algebraic: the algebraic network; volumetric: the
 volumetric one in a cube around the pelvis, which is that of the algebraic network unless another is given.
 """
 
@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mocap.core.errors import InputError
-from mocap.geometry.algebraic import triangulate_ransac
+from mocap.geometry.algebraic import triangulate_msac
 from mocap.geometry.heatmaps import hard_argmax_2d
 from mocap.geometry.volumes import Aggregation
 from mocap.models.pose_resnet import PoseResNet
@@ -123,7 +123,7 @@ def ransac_points(
     """The baseline of the paper: the highest cell of each map, as px without half pixels, all views trusted alike."""
     cells, _ = hard_argmax_2d(heatmaps)
     xy = cells * cells.new_tensor([picture_size[0] / heatmaps.shape[-1], picture_size[1] / heatmaps.shape[-2]])
-    return triangulate_ransac(projections, xy, torch.ones_like(xy[..., 0]))[0]
+    return triangulate_msac(projections, xy, torch.ones_like(xy[..., 0]))[0]
 
 
 def _check_device(device: str) -> None:

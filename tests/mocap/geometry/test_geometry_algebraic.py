@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.optimize import least_squares
 
-from mocap.geometry.algebraic import least_vector, project_pinhole, triangulate_algebraic, triangulate_ransac
+from mocap.geometry.algebraic import least_vector, project_pinhole, triangulate_algebraic, triangulate_msac
 from mocap.geometry.rotations import rotvec_to_matrix
 
 EXACT_MM = 1e-6
@@ -214,7 +214,7 @@ def test_float32_in_float32_out() -> None:
     torch.testing.assert_close(found.double(), truth, atol=2e-2, rtol=0)
 
 
-@pytest.mark.parametrize("method", [triangulate_algebraic, lambda *given: triangulate_ransac(*given)[0]])
+@pytest.mark.parametrize("method", [triangulate_algebraic, lambda *given: triangulate_msac(*given)[0]])
 def test_leading_axes_are_free(method: Callable) -> None:
     given = _scene(9, batch=6, noise_px=1.0)[:3]
     expected = method(*given)
@@ -229,7 +229,7 @@ def test_ransac_leaves_out_wrong_views_and_minimises_hubers_cost() -> None:
     xy[:, 1, 2] += torch.tensor([150.0, -90.0])
     xy[0, 4, 0] += 300.0
     confidence[1, 3, 3] = 0.0
-    found, used = triangulate_ransac(projections, xy, confidence, inlier_px=15.0, huber_px=1.0)
+    found, used = triangulate_msac(projections, xy, confidence, inlier_px=15.0, huber_px=1.0)
     expected = torch.ones_like(used)
     expected[:, 1, 2] = expected[0, 4, 0] = expected[1, 3, 3] = False
     assert (used == expected).all()
@@ -249,13 +249,13 @@ def test_ransac_says_nan_where_no_two_views_agree() -> None:
     projections, xy, confidence, _ = _scene(11, views=2)
     confidence[0, 1, 0] = 0.0
     xy[1, 0, 1] += torch.tensor([0.0, 400.0])
-    found, used = triangulate_ransac(projections, xy, confidence)
+    found, used = triangulate_msac(projections, xy, confidence)
     assert found[0, 0].isnan().all()
     assert found[1, 1].isnan().all()
     assert not used[0, :, 0].any()
     assert not used[1, :, 1].any()
     assert found[0, 1:].isfinite().all()
-    alone, _ = triangulate_ransac(projections[:, :1], xy[:, :1], confidence[:, :1])
+    alone, _ = triangulate_msac(projections[:, :1], xy[:, :1], confidence[:, :1])
     assert alone.isnan().all()
 
 
