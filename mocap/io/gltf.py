@@ -1,9 +1,9 @@
 """Motions to binary glTF 2.0 (GLB): a skin, an animation and, where there is one, the body's mesh for every person.
 
 Convention: metres, Y up, a T-pose facing +Z, as the format demands. The nodes' own transforms are the rest pose (the
-T-pose, not a frame of the take), every joint's axes are the world's there. Time starts at 0, one key a frame at
-`frame / fps`; the exact rate, which float32 times only tell nearly, lies in the animation's `extras` as `fps`, with
-`n_frames`. `extras` of a joint without children may hold its bone's end, `tip_m`.
+T-pose, not a frame of the take), where every joint's axes are the file's, or turned as `axes` says. Time starts at 0,
+one key a frame at `frame / fps`; the exact rate, which float32 times only tell nearly, lies in the animation's `extras`
+as `fps`, with `n_frames`. `extras` of a joint without children may hold its bone's end, `tip_m`, in the joint's axes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ import numpy as np
 from jaxtyping import Float
 
 from mocap.core.config import Config
-from mocap.core.errors import InputError
 from mocap.core.motion import Motion
-from mocap.core.skeleton import SkeletonDefinition
 from mocap.core.skin import SkinnedMesh
 from mocap.io.artefacts import atomic_path
-from mocap.io.axes import file_from_world, turn_quaternions
+from mocap.io.axes import file_from_world
+from mocap.io.file_rig import FileRig, paired_with_skins, rigs_of
 from mocap.io.gltf_buffer import INDICES, VERTICES, GltfBuilder
 from mocap.io.gltf_mesh import float32_weights, vertex_normals
-from mocap.io.world_joints import rest_positions
 
 GENERATOR = "mocap-pipeline"
 SKIN_COLOUR = [0.72, 0.63, 0.56, 1.0]
@@ -49,56 +47,45 @@ def write_gltf(
     config: GltfConfig | None = None,
     *,
     skins: Sequence[SkinnedMesh | None] = (),
+    axes: Sequence[Float[np.ndarray, "J 4"] | None] = (),
 ) -> None:
     """Write one file for all people, whole or not at all; the same motions give the same bytes.
 
-    skins: one or None for each motion, or none at all. A motion without frames is a skeleton in its rest pose.
+    skins, axes: one or None for each motion, or none at all. axes: world_from_joint at rest, wxyz; None for the axes of
+    the file. A motion without frames is a skeleton in its rest pose.
     """
-    content = gltf_bytes(motions, config or GltfConfig(), skins)
+    content = gltf_bytes(motions, config or GltfConfig(), skins=skins, axes=axes)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
-def gltf_bytes(motions: Sequence[Motion], config: GltfConfig, skins: Sequence[SkinnedMesh | None] = ()) -> bytes:
+def gltf_bytes(
+    motions: Sequence[Motion],
+    config: GltfConfig,
+    *,
+    skins: Sequence[SkinnedMesh | None] = (),
+    axes: Sequence[Float[np.ndarray, "J 4"] | None] = (),
+) -> bytes:
     """The bytes of the file; see `write_gltf`."""
     pairs = paired_with_skins(motions, skins)
+    rigs = rigs_of(motions, axes, GLTF_FROM_WORLD)
     builder = GltfBuilder(GENERATOR)
     tops: list[int] = []
     clips: dict[str, dict[str, Any]] = {}
-    for motion, skin in pairs:
-        first_joint, person = _add_person(builder, motion, config)
+    for (motion, skin), rig in zip(pairs, rigs, strict=True):
+        first_joint, person = _add_person(builder, motion, rig, config)
         tops.append(person)
-        gltf_skin = _add_skin(builder, motion.skeleton, first_joint)
+        gltf_skin = _add_skin(builder, rig, first_joint)
         if skin is not None:
             tops.append(_add_mesh(builder, skin, gltf_skin))
         if motion.n_frames:
             name = _unused(motion.person, clips) if config.clip_per_person else config.clip
             clip = clips.setdefault(name, {"name": name, "channels": [], "samplers": [], "extras": _timing(motion)})
-            _add_channels(builder, clip, motion, first_joint)
+            _add_channels(builder, clip, rig, first_joint)
     builder.document |= {"scene": 0, "scenes": [{"name": config.clip, "nodes": tops}]}
     if clips:
         builder.document["animations"] = list(clips.values())
     return builder.to_bytes()
-
-
-def paired_with_skins(
-    motions: Sequence[Motion], skins: Sequence[SkinnedMesh | None]
-) -> list[tuple[Motion, SkinnedMesh | None]]:
-    """Every motion with its mesh; refuses what does not belong together."""
-    if not motions:
-        raise InputError("there is no motion to write")
-    if skins and len(skins) != len(motions):
-        raise InputError(f"{len(skins)} skins for {len(motions)} motions; one or None for each")
-    pairs = list(zip(motions, skins or [None] * len(motions), strict=True))
-    for motion, skin in pairs:
-        if skin is not None and not len(skin.faces):
-            raise InputError(f"the mesh {skin.name!r} has no faces")
-        if skin is not None and skin.n_joints_used > len(motion.skeleton):
-            raise InputError(
-                f"the mesh {skin.name!r} hangs on joint {skin.n_joints_used - 1}, "
-                f"and the skeleton of {motion.person!r} has {len(motion.skeleton)}"
-            )
-    return pairs
 
 
 def _unused(name: str, taken: dict[str, dict[str, Any]]) -> str:
@@ -111,33 +98,30 @@ def _timing(motion: Motion) -> dict[str, Any]:
     return {"fps": motion.fps, "n_frames": motion.n_frames}
 
 
-def _add_person(builder: GltfBuilder, motion: Motion, config: GltfConfig) -> tuple[int, int]:
+def _add_person(builder: GltfBuilder, motion: Motion, rig: FileRig, config: GltfConfig) -> tuple[int, int]:
     """The joints in their order, then a node above them named after the person: indices of the first and of that."""
     skeleton = motion.skeleton
     first = len(builder.document.get("nodes", []))
-    offsets = skeleton.rest_offsets @ GLTF_FROM_WORLD.T
-    tips = skeleton.tips @ GLTF_FROM_WORLD.T
     for joint, name in enumerate(skeleton.joint_names):
-        node: dict[str, Any] = {"name": config.name_prefix + name, "translation": _plain(offsets[joint])}
+        node: dict[str, Any] = {"name": config.name_prefix + name, "translation": _plain(rig.offsets[joint])}
+        if rig.has_axes:
+            node["rotation"] = _plain(rig.rest_rotations[joint, [1, 2, 3, 0]])
         children = skeleton.children(joint)
         if len(children):
             node["children"] = (first + children).tolist()
-        elif np.isfinite(tips[joint]).all():
-            node["extras"] = {"tip_m": _plain(tips[joint])}
+        elif np.isfinite(rig.tips[joint]).all():
+            node["extras"] = {"tip_m": _plain(rig.tips[joint])}
         builder.add("nodes", node)
     return first, builder.add("nodes", {"name": motion.person, "children": [first]})
 
 
-def _plain(vector: Float[np.ndarray, "3"]) -> list[float]:
+def _plain(vector: Float[np.ndarray, "n"]) -> list[float]:
     return (vector + 0.0).tolist()  # + 0.0 turns -0.0 into 0.0
 
 
-def _add_skin(builder: GltfBuilder, skeleton: SkeletonDefinition, first_joint: int) -> int:
-    """Joints are at rest without any turn, so the inverse of their bind matrices is a move."""
-    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(skeleton), 1, 1))
-    inverse_bind[:, :3, 3] = -(rest_positions(skeleton) @ GLTF_FROM_WORLD.T)
-    matrices = builder.add_accessor(inverse_bind)
-    joints = list(range(first_joint, first_joint + len(skeleton)))
+def _add_skin(builder: GltfBuilder, rig: FileRig, first_joint: int) -> int:
+    matrices = builder.add_accessor(rig.inverse_bind_matrices.astype(np.float32))
+    joints = list(range(first_joint, first_joint + len(rig.offsets)))
     return builder.add("skins", {"inverseBindMatrices": matrices, "joints": joints, "skeleton": first_joint})
 
 
@@ -162,14 +146,13 @@ def _add_mesh(builder: GltfBuilder, skin: SkinnedMesh, gltf_skin: int) -> int:
     return builder.add("nodes", {"name": skin.name, "mesh": mesh, "skin": gltf_skin})
 
 
-def _add_channels(builder: GltfBuilder, clip: dict[str, Any], motion: Motion, first_joint: int) -> None:
+def _add_channels(builder: GltfBuilder, clip: dict[str, Any], rig: FileRig, first_joint: int) -> None:
     """Rotations of every joint and the place of the root, one key a frame."""
-    times = (np.arange(motion.n_frames) / motion.fps).astype(np.float32)
+    times = (np.arange(len(rig.root)) / clip["extras"]["fps"]).astype(np.float32)
     time_accessor = builder.add_accessor(times, bounds=True)
-    rotations = turn_quaternions(motion.local_rotations, GLTF_FROM_WORLD)[..., [1, 2, 3, 0]].astype(np.float32)
-    places = (motion.root_translation @ GLTF_FROM_WORLD.T).astype(np.float32)
-    tracks = [(first_joint, "translation", places)]
-    tracks += [(first_joint + joint, "rotation", rotations[:, joint]) for joint in range(len(motion.skeleton))]
+    rotations = rig.rotations[..., [1, 2, 3, 0]].astype(np.float32)
+    tracks = [(first_joint, "translation", rig.root.astype(np.float32))]
+    tracks += [(first_joint + joint, "rotation", rotations[:, joint]) for joint in range(rotations.shape[1])]
     for node, what, values in tracks:
         clip["samplers"].append({"input": time_accessor, "output": builder.add_accessor(values)})
         sampler = len(clip["samplers"]) - 1

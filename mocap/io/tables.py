@@ -62,22 +62,18 @@ class Sheet:
 
 def joint_sheets(motions: Sequence[Motion]) -> list[Sheet]:
     """Positions and rotations of every person's joints."""
-    with_sd = any(_spread(motion) is not None for motion in motions)
+    with_sd = any(motion.joint_sd_m is not None for motion in motions)
     columns = (*JOINT_COLUMNS, "sd_m") if with_sd else JOINT_COLUMNS
     sheets = []
     for motion in motions:
         rotations, positions = joint_worlds(motion)
         parts = [positions, rotations, motion.local_rotations]
         if with_sd:
-            spread = _spread(motion)
+            spread = motion.joint_sd_m
             parts.append((np.full(positions.shape[:2], np.nan) if spread is None else spread)[..., None])
         names = motion.skeleton.joint_names
         sheets.append(Sheet(motion.person, motion.fps, "joint", names, columns, np.concatenate(parts, axis=-1)))
     return sheets
-
-
-def _spread(motion: Motion) -> Float[np.ndarray, "T J"] | None:
-    return getattr(motion, "joint_sd_m", None)
 
 
 def keypoint_sheets(points: Keypoints3D, people: Sequence[str] = ()) -> list[Sheet]:
@@ -202,7 +198,7 @@ def npz_arrays(motions: Sequence[Motion], points: Keypoints3D | None = None) -> 
             "world_rotations": rotations,
             "local_rotations": motion.local_rotations,
         }
-        spread = _spread(motion)
+        spread = motion.joint_sd_m
         of_person |= {} if spread is None else {"sd_m": spread}
         arrays |= {f"person{number}/{name}": array for name, array in of_person.items()}
     if points is not None:

@@ -2,7 +2,8 @@
 
 The text form of the format (.usda), which every reader of USD takes. Time codes are frame numbers from 0 and
 `timeCodesPerSecond` is the frame rate, so that it is exact; of several people the first's rate counts, and the others'
-keys lie between whole codes where theirs differs. Rest and bind pose are the T-pose, every joint's axes the file's.
+keys lie between whole codes where theirs differs. Rest and bind pose are the T-pose, where every joint's axes are the
+file's, or turned as `axes` says.
 UsdSkel: https://openusd.org/release/api/_usd_skel__schemas.html (rotations are (w, x, y, z), matrices act on rows).
 """
 
@@ -14,16 +15,19 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from mocap.core.config import Config
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
 from mocap.core.skin import SkinnedMesh
 from mocap.io.artefacts import atomic_path
-from mocap.io.axes import Unit, Up, file_from_world, metres_per, turn_quaternions
-from mocap.io.gltf import paired_with_skins
+from mocap.io.axes import Unit, Up, file_from_world, metres_per
+from mocap.io.file_rig import FileRig, paired_with_skins, rigs_of
 from mocap.io.gltf_mesh import float32_weights, vertex_normals
 from mocap.io.world_joints import rest_positions
+
+Person = tuple[Motion, SkinnedMesh | None, FileRig]
 
 SKIN_COLOUR = (0.72, 0.63, 0.56)
 
@@ -43,33 +47,36 @@ def write_usd(
     config: UsdConfig | None = None,
     *,
     skins: Sequence[SkinnedMesh | None] = (),
+    axes: Sequence[Float[np.ndarray, "J 4"] | None] = (),
 ) -> None:
     """Write one .usda for all people, whole or not at all; the same motions give the same bytes.
 
-    skins: one or None for each motion, or none at all. A motion without frames is a skeleton in its rest pose.
+    skins, axes: one or None for each motion, or none at all. axes: world_from_joint at rest, wxyz; None for the axes of
+    the file. A motion without frames is a skeleton in its rest pose.
     """
     config = config or UsdConfig()
-    pairs = paired_with_skins(motions, skins)
+    rigs = rigs_of(motions, axes, file_from_world(config.up), metres_per(config.unit))
+    pairs = [(*pair, rig) for pair, rig in zip(paired_with_skins(motions, skins), rigs, strict=True)]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for line in _scene(pairs, config):
             file.write(line + "\n")
 
 
-def _scene(pairs: list[tuple[Motion, SkinnedMesh | None]], config: UsdConfig) -> Iterator[str]:
+def _scene(pairs: list[Person], config: UsdConfig) -> Iterator[str]:
     scene = prim_name(config.scene)
     rate = pairs[0][0].fps
     yield from _header(pairs, config, scene)
     yield f'def Xform "{scene}" (kind = "component")\n{{'
     taken: set[str] = set()
-    for motion, skin in pairs:
-        person = _unused(prim_name(motion.person), taken)
-        yield from _person(motion, skin, f"/{scene}/{person}", config, rate)
+    for person in pairs:
+        name = _unused(prim_name(person[0].person), taken)
+        yield from _person(person, f"/{scene}/{name}", config, rate)
     yield "}"
 
 
-def _header(pairs: list[tuple[Motion, SkinnedMesh | None]], config: UsdConfig, scene: str) -> Iterator[str]:
+def _header(pairs: list[Person], config: UsdConfig, scene: str) -> Iterator[str]:
     rate = pairs[0][0].fps
-    last = max((motion.n_frames - 1) * rate / motion.fps for motion, _ in pairs)
+    last = max((motion.n_frames - 1) * rate / motion.fps for motion, _, _ in pairs)
     yield "#usda 1.0\n("
     yield f'    defaultPrim = "{scene}"'
     yield f"    metersPerUnit = {_number(metres_per(config.unit))}"
@@ -106,13 +113,14 @@ def joint_paths(skeleton: SkeletonDefinition, prefix: str = "") -> list[str]:
     return paths
 
 
-def _person(motion: Motion, skin: SkinnedMesh | None, path: str, config: UsdConfig, rate: float) -> Iterator[str]:
+def _person(person: Person, path: str, config: UsdConfig, rate: float) -> Iterator[str]:
+    motion, skin, rig = person
     axes, scale = file_from_world(config.up), 1.0 / metres_per(config.unit)
     yield f'    def SkelRoot "{path.rpartition("/")[2]}" (prepend apiSchemas = ["SkelBindingAPI"])\n    {{'
     yield from _extent(motion, skin, axes * scale)
-    yield from _skeleton(motion, path, config, axes * scale)
+    yield from _skeleton(motion, rig, path, config)
     if motion.n_frames:
-        yield from _animation(motion, config, rate)
+        yield from _animation(motion, rig, config, rate)
     yield "        }"
     if skin is not None:
         yield from _mesh(skin, path, axes, scale)
@@ -128,36 +136,33 @@ def _extent(motion: Motion, skin: SkinnedMesh | None, file_from_metres: Float[np
     yield f"        float3[] extent = {_tuples(np.stack([roots.min(0) - reach, roots.max(0) + reach]))}"
 
 
-def _skeleton(
-    motion: Motion, path: str, config: UsdConfig, file_from_metres: Float[np.ndarray, "3 3"]
-) -> Iterator[str]:
+def _skeleton(motion: Motion, rig: FileRig, path: str, config: UsdConfig) -> Iterator[str]:
     skeleton = motion.skeleton
     names = [config.name_prefix + name for name in skeleton.joint_names]
+    at_rest = np.tile(np.eye(4), (len(skeleton), 1, 1))
+    at_rest[:, :3, :3] = Rotation.from_quat(rig.rest_rotations[:, [1, 2, 3, 0]]).as_matrix()
+    at_rest[:, :3, 3] = rig.offsets
     yield '        def Skeleton "Skeleton" (prepend apiSchemas = ["SkelBindingAPI"])\n        {'
     yield f"            uniform token[] joints = {_tokens(joint_paths(skeleton, config.name_prefix))}"
     yield f"            uniform token[] jointNames = {_tokens(names)}"
-    bind = rest_positions(skeleton) @ file_from_metres.T
-    yield f"            uniform matrix4d[] bindTransforms = {_moves(bind)}"
-    yield f"            uniform matrix4d[] restTransforms = {_moves(skeleton.rest_offsets @ file_from_metres.T)}"
+    yield f"            uniform matrix4d[] bindTransforms = {_matrices(rig.bind_matrices)}"
+    yield f"            uniform matrix4d[] restTransforms = {_matrices(at_rest)}"
     if motion.n_frames:
         yield f"            rel skel:animationSource = <{path}/Skeleton/Animation>"
 
 
-def _animation(motion: Motion, config: UsdConfig, rate: float) -> Iterator[str]:
-    axes, scale = file_from_world(config.up), 1.0 / metres_per(config.unit)
-    skeleton = motion.skeleton
-    paths = joint_paths(skeleton, config.name_prefix)
+def _animation(motion: Motion, rig: FileRig, config: UsdConfig, rate: float) -> Iterator[str]:
+    paths = joint_paths(motion.skeleton, config.name_prefix)
     codes = [_number(code) for code in (np.arange(motion.n_frames) * (rate / motion.fps)).tolist()]
     yield '            def SkelAnimation "Animation"\n            {'
     yield f"                uniform token[] joints = {_tokens(paths)}"
     yield f"                half3[] scales = [{', '.join(['(1, 1, 1)'] * len(paths))}]"
     yield "                float3[] translations.timeSamples = {"
-    rest = "".join(f", {one}" for one in _rows(skeleton.rest_offsets[1:] @ axes.T * scale))
-    for code, place in zip(codes, _rows(motion.root_translation @ axes.T * scale), strict=True):
+    rest = "".join(f", {one}" for one in _rows(rig.offsets[1:]))
+    for code, place in zip(codes, _rows(rig.root), strict=True):
         yield f"                    {code}: [{place}{rest}],"
     yield "                }\n                quatf[] rotations.timeSamples = {"
-    rotations = turn_quaternions(motion.local_rotations, axes)
-    for code, turns in zip(codes, rotations, strict=True):
+    for code, turns in zip(codes, rig.rotations, strict=True):
         yield f"                    {code}: {_tuples(turns)},"
     yield "                }\n            }"
 
@@ -191,10 +196,11 @@ def _tokens(names: Sequence[str]) -> str:
     return "[" + ", ".join(f'"{name}"' for name in escaped) + "]"
 
 
-def _moves(places: Float[np.ndarray, "N 3"]) -> str:
-    """Matrices that only move; vectors are rows, so the move is the last row."""
-    moves = (f"( (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), ({x!r}, {y!r}, {z!r}, 1) )" for x, y, z in places.tolist())
-    return f"[{', '.join(moves)}]"
+def _matrices(matrices: Float[np.ndarray, "N 4 4"]) -> str:
+    """Vectors are rows in USD, so the places are the last row."""
+    rows = (matrices.swapaxes(-1, -2) + 0.0).tolist()
+    texts = (", ".join(f"({', '.join(map(_number, row))})" for row in matrix) for matrix in rows)
+    return f"[{', '.join(f'( {text} )' for text in texts)}]"
 
 
 def _tuples(rows: np.ndarray) -> str:

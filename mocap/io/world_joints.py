@@ -56,6 +56,20 @@ def quat_turned(q: Float[np.ndarray, "*b 4"], v: Float[np.ndarray, "*#c 3"]) -> 
     return v + w * t + np.cross(u, t)
 
 
+def quat_inverse(q: Float[np.ndarray, "*b 4"]) -> Float[np.ndarray, "*b 4"]:
+    """Of unit quaternions wxyz."""
+    return q * [1.0, -1.0, -1.0, -1.0]
+
+
+def with_axes(
+    local_rotations: Float[np.ndarray, "*t J 4"], axes: Float[np.ndarray, "J 4"], parents: Int[np.ndarray, "J"]
+) -> Float[np.ndarray, "*t J 4"]:
+    """The same poses for joints that are turned by `axes` (world_from_joint) at rest: A_parent^-1 L A_joint."""
+    above = np.where(parents[:, None] >= 0, axes[parents], [1.0, 0.0, 0.0, 0.0])
+    first = quat_product(np.broadcast_to(quat_inverse(above), local_rotations.shape), local_rotations)
+    return quat_product(first, np.broadcast_to(axes, local_rotations.shape))
+
+
 def joint_points(motions: Sequence[Motion]) -> Keypoints3D:
     """The joints themselves as points that nobody filmed: confidence 1, no view, no reprojection error.
 

@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from blender_scene_runs import in_our_order, scene_of
 from gltf_validation import faults, validated
@@ -13,13 +14,17 @@ from mocap.core.motion import Motion
 from mocap.core.skin import SkinnedMesh
 from mocap.io.gltf import GltfConfig, gltf_bytes, write_gltf
 from mocap.io.gltf_mesh import float32_weights, vertex_normals
+from mocap.io.gltf_people import read_gltf_people
 from mocap.io.world_joints import joint_worlds, rest_positions
-from motion_worlds import crooked_motion, marching_person
+from motion_worlds import crooked_motion, marching_person, quaternions
 from skin_worlds import CUBE, CUBE_FACES, boxed_body, skinned_vertices
 
 # Rotations and places are float32: 6e-8 rad and 6e-8 of 2 m a joint, over a chain of seven with levers of a metre,
 # and as much again inside Blender, which poses bones by matrices of float32.
 BLENDER_M = 5e-6
+
+IN_GLTF = np.array([0.5**0.5, 0.5**0.5, 0.0, 0.0])
+"""The axes of a glTF file in our world: its y is our z."""
 
 
 def document(content: bytes) -> dict:
@@ -56,7 +61,8 @@ def test_khronos_validator_finds_no_error(tmp_path):
 def test_blender_poses_two_people_and_their_bodies_as_we_do(tmp_path):
     people = [marching_person(30, person="ann"), marching_person(30, person="bob", turn_deg=120)]
     skin = boxed_body(people[1].skeleton)
-    write_gltf(people, tmp_path / "two.glb", skins=[None, skin])
+    axes = [quaternions(Rotation.random(22, random_state=1)), None]
+    write_gltf(people, tmp_path / "two.glb", skins=[None, skin], axes=axes)
     found = scene_of(tmp_path / "two.glb", "--meshes", fps=59.94)
     for number, motion in enumerate(people):
         assert found[f"armature_{number}"] == motion.person
@@ -80,6 +86,28 @@ def test_blender_plays_takes_of_any_length(tmp_path, n_frames, fps):
     assert len(found["frames"]) == n_frames
     # 10,000 frames walk 75 m from the origin, where float32 steps by 8e-6 m.
     assert np.abs(in_our_order(found, "heads", 0, motion) - joint_worlds(motion)[1]).max() < 1e-4
+
+
+def test_joints_may_have_axes_of_their_own(tmp_path):
+    """Any turn of any joint at rest: the same places, bodies and tips, and the turns are read back."""
+    motion = marching_person(20)
+    body = boxed_body(motion.skeleton)
+    turned = quaternions(Rotation.random(22, random_state=5))
+    write_gltf([motion, motion], tmp_path / "a.glb", skins=[body, None], axes=[turned, None])
+    (report,) = validated(tmp_path / "a.glb")
+    assert not faults(report)
+    own, plain = read_gltf_people(tmp_path / "a.glb")
+    order = [own.motion.skeleton.index(name) for name in motion.skeleton.joint_names]
+    for person, expected in ((own, turned), (plain, np.tile(IN_GLTF, (22, 1)))):
+        assert np.abs(joint_worlds(person.motion)[1][:, order] - joint_worlds(motion)[1]).max() < 2e-6
+        assert np.abs(np.abs((person.axes[order] * expected).sum(-1)) - 1).max() < 1e-6
+        assert np.allclose(person.motion.skeleton.tips[order], motion.skeleton.tips, atol=1e-7, equal_nan=True)
+    (skin,) = own.skins
+    assert np.abs(skinned_vertices(own.motion, skin) - skinned_vertices(motion, body)).max() < 2e-6
+    with pytest.raises(InputError, match="1 sets of axes for 2 motions"):
+        write_gltf([motion, motion], tmp_path / "b.glb", axes=[None])
+    with pytest.raises(InputError, match="for the 22 joints of 'person'"):
+        write_gltf([motion], tmp_path / "b.glb", axes=[turned[:3]])
 
 
 def test_nodes_stand_in_the_t_pose_facing_plus_z_on_y():

@@ -1,6 +1,7 @@
 """Tables say what the kinematics say, in every form, and are read by plain csv, numpy and h5py."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,9 @@ from mocap.core.motion import Motion
 from mocap.io.tables import (
     JOINT_COLUMNS,
     CsvConfig,
+    joint_sheets,
     keypoint_sheets,
+    long_columns,
     write_csv,
     write_keypoints_csv,
     write_npz,
@@ -144,6 +147,18 @@ def written(motion: Motion, path: Path) -> None:
         assert sum(1 for _ in file) == motion.n_frames + 1
     with h5py.File(path.with_suffix(".hdf5")) as file:
         assert file["joints/x_m"].shape == (motion.n_frames * 22,)
+
+
+def test_what_joints_are_expected_to_be_off_is_a_column_where_anybody_knows(tmp_path):
+    known = replace(marching_person(4), joint_sd_m=np.full((4, 22), 0.012))
+    sheets = joint_sheets([known, marching_person(3, person="other")])
+    columns = long_columns(sheets)
+    assert columns["sd_m"][: 4 * 22] == pytest.approx(0.012)
+    assert np.isnan(columns["sd_m"][4 * 22 :]).all()
+    assert "sd_m" not in joint_sheets([marching_person(3)])[0].columns
+    write_npz([known], tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert np.array_equal(arrays["person1/sd_m"], known.joint_sd_m)
 
 
 def test_nobody_is_no_table(tmp_path):

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from blender_scene_runs import in_our_order, scene_of
 from mocap.core.errors import InputError
 from mocap.core.motion import Motion
 from mocap.io.usd import UsdConfig, joint_paths, prim_name, write_usd
 from mocap.io.world_joints import joint_worlds, rest_positions
-from motion_worlds import crooked_motion, marching_person
+from motion_worlds import crooked_motion, marching_person, quaternions
 from skin_worlds import boxed_body, skinned_vertices
 
 pxr = pytest.importorskip("pxr", reason="usd-core is not here (extra dev)")
@@ -101,6 +102,25 @@ def skinned_by_usd(stage: Usd.Stage, path: str, code: float) -> np.ndarray:
     points = Vt.Vec3fArray(UsdGeom.PointBased(target.GetPrim()).GetPointsAttr().Get())
     assert target.ComputeSkinnedPoints(transforms, points, code)
     return np.array(points)
+
+
+def test_joints_may_have_axes_of_their_own(tmp_path):
+    motion = marching_person(12)
+    body = boxed_body(motion.skeleton)
+    turned = quaternions(Rotation.random(22, random_state=5))
+    write_usd([motion], tmp_path / "a.usda", UsdConfig(unit="cm"), skins=[body], axes=[turned])
+    stage = Usd.Stage.Open(str(tmp_path / "a.usda"))
+    assert not errors_of(stage)
+    places = in_metres(played(stage, "/take/person", list(range(12))), "y", "cm")
+    assert np.abs(places - joint_worlds(motion)[1]).max() < USD_M
+    vertices = in_metres(skinned_by_usd(stage, "/take/person", 10), "y", "cm")
+    assert np.abs(vertices - skinned_vertices(motion, body)[10]).max() < USD_M
+    query = UsdSkel.Cache().GetSkelQuery(UsdSkel.Skeleton.Get(stage, "/take/person/Skeleton"))
+    rest = np.array(query.ComputeJointSkelTransforms(0, atRest=True))
+    assert np.abs(rest - np.array(query.GetJointWorldBindTransforms())).max() < 1e-12
+    # Rows of a USD matrix are the joint's axes in the file; turned to our world they are the columns of `turned`.
+    in_world = rest[:, :3, :3] @ WORLD_FROM_FILE["y"].T
+    assert np.abs(in_world.swapaxes(-1, -2) - Rotation.from_quat(turned[:, [1, 2, 3, 0]]).as_matrix()).max() < 1e-12
 
 
 def test_empty_single_and_crooked_takes(tmp_path):
