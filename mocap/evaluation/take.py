@@ -49,6 +49,8 @@ from mocap.io.truth_file import load_truth
 from mocap.io.video_fit import fit_rig_to_videos, rig_of_cameras
 
 POINT_STAGES = {"triangulated": "triangulate.h5", "smoothed": "smooth.h5", "solved": "solve.h5"}
+SETTLED = "feet.h5"
+"""The solved motions with their feet held: what is exported, where that stage has run."""
 PICTURE_STAGES = {"detections": "detect.h5", "associated": "associate.h5"}
 
 HEADLINE_ORDER = ("smoothed", "triangulated", "solved")
@@ -198,6 +200,8 @@ def true_points(moments: TrueMoments, stage: str, fps: float) -> NamedPoints:
 
 def _results(take: Take, derived: Path, truth: TakeTruth, *, rig_path: Path | None, align: RigAlignment) -> _Results:
     there = {stage: derived / name for stage, name in POINT_STAGES.items() if (derived / name).is_file()}
+    if "solved" in there and (derived / SETTLED).is_file():
+        there["solved"] = derived / SETTLED
     if not there:
         raise InputError(
             "is not processed yet: there are no results to evaluate",

@@ -37,7 +37,7 @@ class Processed:
 
     @property
     def motion(self) -> Motion:
-        (motion,) = load_motions(self.folder / "derived" / "solve.h5")
+        (motion,) = load_motions(self.folder / "derived" / "feet.h5")
         return motion
 
     @property

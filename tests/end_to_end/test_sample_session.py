@@ -43,7 +43,7 @@ def test_limb_joints_lie_where_the_skeleton_had_them(walk):
     knowledge; the other joints are named within some 10 mm. With 8 mm of noise: (2 x 31 + 10 x 13) / 12 = 16 mm.
     """
     take, _, truth = walk
-    (motion,) = load_motions(take / "derived" / "solve.h5")
+    (motion,) = load_motions(take / "derived" / "feet.h5")
     _, positions = joint_poses(motion)
     names = truth["joint_names"].tolist()
     ours = positions[:, [motion.skeleton.index(n) for n in LIMBS]]
@@ -55,7 +55,7 @@ def test_limb_joints_lie_where_the_skeleton_had_them(walk):
 def test_the_bvh_is_the_motion(walk):
     take, printed, truth = walk
     bvh = read_bvh(Path(printed["files"][0]))
-    (motion,) = load_motions(take / "derived" / "solve.h5")
+    (motion,) = load_motions(take / "derived" / "feet.h5")
     _, positions = joint_poses(motion)
     assert bvh.values.shape[0] == len(truth["joints_m"]) == printed["figures"]["frames"]
     assert bvh.frame_time == pytest.approx(1 / float(truth["fps"]), rel=1e-9)
