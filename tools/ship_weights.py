@@ -80,11 +80,11 @@ def metrics(printed: str, arguments: str) -> str:
     if not table:
         raise SystemExit("nothing printed there is a table")
     command = f"{MEASURE} {arguments}".strip()
-    return (
-        f"`{command}`: held-out motions, bodies and rigs, heatmaps of 64 x 64 cells. MPJPE in mm over the points\n"
-        "that every method returns, the learned ones against RANSAC; last, the same over points hidden in half of the\n"
-        "views or more.\n\n" + "\n".join(table)
+    told = (
+        f"`{command}`: held-out motions, bodies and rigs, heatmaps of 64 x 64 cells. MPJPE in mm over the points that "
+        "every method returns, the learned ones against RANSAC; last, of points hidden in half of the views or more."
     )
+    return told + "\n\n" + "\n".join(table)
 
 
 def with_parts(card: str, parts: dict[str, str]) -> str:
@@ -98,16 +98,15 @@ def with_parts(card: str, parts: dict[str, str]) -> str:
 
 
 def filled(text: str, width: int = 120) -> str:
-    """Lines of a paragraph no longer than that; tables stay."""
-    if "\n" in text:
-        return text
+    """Lines of a paragraph no longer than that; what follows it stays."""
+    text, gap, rest = text.partition("\n\n")
     lines = [""]
     for word in text.split(" "):
         if len(lines[-1]) + 1 + len(word) > width - (13 if len(lines) == 1 else 0):
             lines.append(word)
         else:
             lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
+    return "\n".join(lines) + gap + rest
 
 
 if __name__ == "__main__":
