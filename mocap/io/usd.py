@@ -142,13 +142,19 @@ def _skeleton(motion: Motion, rig: FileRig, path: str, config: UsdConfig) -> Ite
     at_rest = np.tile(np.eye(4), (len(skeleton), 1, 1))
     at_rest[:, :3, :3] = Rotation.from_quat(rig.rest_rotations[:, [1, 2, 3, 0]]).as_matrix()
     at_rest[:, :3, 3] = rig.offsets
-    yield '        def Skeleton "Skeleton" (prepend apiSchemas = ["SkelBindingAPI"])\n        {'
+    own = _skeleton_path(path)
+    yield f'        def Skeleton "{own.rpartition("/")[2]}" (prepend apiSchemas = ["SkelBindingAPI"])\n        {{'
     yield f"            uniform token[] joints = {_tokens(joint_paths(skeleton, config.name_prefix))}"
     yield f"            uniform token[] jointNames = {_tokens(names)}"
     yield f"            uniform matrix4d[] bindTransforms = {_matrices(rig.bind_matrices)}"
     yield f"            uniform matrix4d[] restTransforms = {_matrices(at_rest)}"
     if motion.n_frames:
-        yield f"            rel skel:animationSource = <{path}/Skeleton/Animation>"
+        yield f"            rel skel:animationSource = <{own}/Animation>"
+
+
+def _skeleton_path(person: str) -> str:
+    """`/take/ann/ann_skeleton`: Blender and others call the armature after the last part."""
+    return f"{person}/{person.rpartition('/')[2]}_skeleton"
 
 
 def _animation(motion: Motion, rig: FileRig, config: UsdConfig, rate: float) -> Iterator[str]:
@@ -173,7 +179,7 @@ def _mesh(skin: SkinnedMesh, path: str, axes: Float[np.ndarray, "3 3"], scale: f
     skinning = '(\n                elementSize = 4\n                interpolation = "vertex"\n            )'
     flat_joints, flat_weights = joints.ravel().tolist(), _numbers(weights.ravel())
     colour = ", ".join(map(str, SKIN_COLOUR))
-    name = _unused(prim_name(skin.name), {"Skeleton"})
+    name = _unused(prim_name(skin.name), {_skeleton_path(path).rpartition("/")[2]})
     yield f'        def Mesh "{name}" (prepend apiSchemas = ["SkelBindingAPI"])\n        {{'
     yield '            uniform token subdivisionScheme = "none"'
     yield f"            int[] faceVertexCounts = [{', '.join(['3'] * len(skin.faces))}]"
@@ -187,7 +193,7 @@ def _mesh(skin: SkinnedMesh, path: str, axes: Float[np.ndarray, "3 3"], scale: f
     yield f"            float[] primvars:skel:jointWeights = [{', '.join(flat_weights)}] {skinning}"
     identity = "( (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1) )"
     yield f"            uniform matrix4d primvars:skel:geomBindTransform = {identity}"
-    yield f"            rel skel:skeleton = <{path}/Skeleton>"
+    yield f"            rel skel:skeleton = <{_skeleton_path(path)}>"
     yield "        }"
 
 

@@ -27,7 +27,7 @@ def played(stage: Usd.Stage, path: str, codes: list[float]) -> np.ndarray:
     """(T, J, 3) in the stage's units: where UsdSkel poses the joints."""
     cache = UsdSkel.Cache()
     cache.Populate(UsdSkel.Root.Get(stage, path), Usd.PrimDefaultPredicate)
-    query = cache.GetSkelQuery(UsdSkel.Skeleton.Get(stage, f"{path}/Skeleton"))
+    query = cache.GetSkelQuery(UsdSkel.Skeleton.Get(stage, f"{path}/{path[6:]}_skeleton"))
     return np.array([[m.ExtractTranslation() for m in query.ComputeJointSkelTransforms(code)] for code in codes])
 
 
@@ -66,7 +66,7 @@ def test_names_rest_pose_and_bind_pose(tmp_path):
     motion = marching_person(3)
     write_usd([motion], tmp_path / "a.usda", UsdConfig(name_prefix="mixamorig:"))
     stage = Usd.Stage.Open(str(tmp_path / "a.usda"))
-    skeleton = UsdSkel.Skeleton.Get(stage, "/take/person/Skeleton")
+    skeleton = UsdSkel.Skeleton.Get(stage, "/take/person/person_skeleton")
     assert list(skeleton.GetJointNamesAttr().Get()) == [f"mixamorig:{name}" for name in motion.skeleton.joint_names]
     topology = UsdSkel.Topology(skeleton.GetJointsAttr().Get())
     assert list(topology.GetParentIndices()) == motion.skeleton.parents.tolist()
@@ -115,7 +115,7 @@ def test_joints_may_have_axes_of_their_own(tmp_path):
     assert np.abs(places - joint_worlds(motion)[1]).max() < USD_M
     vertices = in_metres(skinned_by_usd(stage, "/take/person", 10), "y", "cm")
     assert np.abs(vertices - skinned_vertices(motion, body)[10]).max() < USD_M
-    query = UsdSkel.Cache().GetSkelQuery(UsdSkel.Skeleton.Get(stage, "/take/person/Skeleton"))
+    query = UsdSkel.Cache().GetSkelQuery(UsdSkel.Skeleton.Get(stage, "/take/person/person_skeleton"))
     rest = np.array(query.ComputeJointSkelTransforms(0, atRest=True))
     assert np.abs(rest - np.array(query.GetJointWorldBindTransforms())).max() < 1e-12
     # Rows of a USD matrix are the joint's axes in the file; turned to our world they are the columns of `turned`.
@@ -154,6 +154,7 @@ def test_blender_plays_it_too(tmp_path):
     write_usd([motion], tmp_path / "a.usda", UsdConfig(up="z"), skins=[boxed_body(motion.skeleton)])
     found = scene_of(tmp_path / "a.usda", fps=60)
     assert float(found["fps"]) == 60
+    assert found["armature_0"] == "person_skeleton"
     assert len(found["frames"]) == 30
     assert np.abs(in_our_order(found, "heads", 0, motion) - joint_worlds(motion)[1]).max() < 1e-5
 
@@ -168,10 +169,10 @@ def test_prim_names_are_what_usd_allows():
 
 def test_a_mesh_that_is_called_like_the_skeleton_keeps_out_of_its_way(tmp_path):
     motion, body = marching_person(2), boxed_body(marching_person(1).skeleton)
-    named = type(body)("Skeleton", body.vertices, body.faces, body.joints, body.weights)
+    named = type(body)("person_skeleton", body.vertices, body.faces, body.joints, body.weights)
     write_usd([motion], tmp_path / "a.usda", skins=[named])
     stage = Usd.Stage.Open(str(tmp_path / "a.usda"))
-    assert stage.GetPrimAtPath("/take/person/Skeleton_2").IsA(UsdGeom.Mesh)
+    assert stage.GetPrimAtPath("/take/person/person_skeleton_2").IsA(UsdGeom.Mesh)
 
 
 def test_nothing_is_written_where_there_is_nothing_to_write(tmp_path):
