@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    motion: Annotated[Path, typer.Argument(help="A solved motion (derived/solve.h5 of a take) or a .bvh file.")],
+    motion: Annotated[
+        Path, typer.Argument(help="A solved motion (derived/solve.h5 of a take), or a .bvh or .fbx file.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="A folder, or one file such as dance.fbx.")],
     preset: Annotated[
         str | None,
@@ -93,8 +95,9 @@ def _config(**values: object) -> ExportConfig:
     except ValidationError as error:
         problem = error.errors()[0]
         message = problem["msg"].removeprefix("Value error, ").replace("Input should", "should")
-        if values.get("preset") and (not problem["loc"] or problem["loc"][0] not in values):
-            raise ConfigError(message, where="--preset") from None
+        key = ".".join(str(part) for part in problem["loc"])
+        if values.get("preset") and (not key or values.get(key.partition(".")[0]) is None):
+            raise ConfigError(f"{key}: {message}" if key else message, where="--preset") from None
         option = str(problem["loc"][0]).replace("_", "-")
         where = "--to" if option == "formats" else f"--{option}"
         raise ConfigError(f"{message} (got {problem['input']!r})", where=where) from None
@@ -141,8 +144,12 @@ def _read(path: Path, from_up: str | None, from_unit: str | None) -> tuple[Motio
         )
     if suffix in (".h5", ".hdf5"):
         return load_motions(path)
+    if suffix == ".fbx":
+        from mocap.io.fbx_people import read_fbx_people
+
+        return tuple(person.motion for person in read_fbx_people(path))
     raise FileFormatError(
-        f"motions are read from .h5 and .bvh, not from {suffix or 'a name without suffix'}", where=path
+        f"motions are read from .h5, .bvh and .fbx, not from {suffix or 'a name without suffix'}", where=path
     )
 
 

@@ -42,13 +42,15 @@ def test_a_preset_gives_what_is_not_given(solved, tmp_path):
     assert "walk.fbx  6 frames at 59.94/s, 22 joints" in done.stdout
     data = (tmp_path / "out" / "walk.fbx").read_bytes()
     assert b"LeftUpperArm\x00\x01Model" in data
+    assert run(tmp_path / "out" / "walk.fbx", "-o", tmp_path / "back.bvh").exit_code == 0
+    assert read_bvh(tmp_path / "back.bvh").joint_names[0] == "Hips"
     done = run(solved, "-o", tmp_path / "out", "--preset", "cmu", "--unit", "m")
     assert read_bvh(tmp_path / "out" / "walk.bvh").joint_names[1] == "LowerBack"
     assert read_bvh(tmp_path / "out" / "walk.bvh").offsets[1, 1] == pytest.approx(0.05)
     own = tmp_path / "own.toml"
     own.write_text('units = "mm"')
     done = run(solved, "-o", tmp_path / "out", "--preset", own)
-    assert (done.exit_code, "--preset: Extra inputs are not permitted" in done.stderr) == (2, True), done.stderr
+    assert (done.exit_code, "--preset: units: Extra inputs are not permitted" in done.stderr) == (2, True), done.stderr
 
 
 def test_json_for_machines(solved, tmp_path):
@@ -115,7 +117,7 @@ def test_inputs_that_cannot_be(tmp_path):
     (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT\n")
     for name, sentence in [
         ("none.h5", "none.h5: no such file"),
-        ("walk.mp4", "motions are read from .h5 and .bvh, not from .mp4"),
+        ("walk.mp4", "motions are read from .h5, .bvh and .fbx, not from .mp4"),
         ("bad.bvh", "bad.bvh:3: expected the name of a joint, found 'the end of the hierarchy'"),
     ]:
         done = run(tmp_path / name, "-o", tmp_path / "out")
