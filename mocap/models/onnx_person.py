@@ -11,6 +11,7 @@ Box coordinates count from the picture's edge (COCO: the first pixel spans 0 to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,7 +75,7 @@ class OnnxPersonDetector:
         )
         self.identity = self._model.identity
 
-    def detect(self, images: list[UInt8[np.ndarray, "_ _ 3"]]) -> list[Boxes]:
+    def detect(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[Boxes]:
         """Per image boxes (px, within the image) and scores, best first."""
         fits = [fit_of((image.shape[1], image.shape[0]), self._model.size) for image in images]
         pictures = (laid_in(image, fit, self._model.size) for image, fit in zip(images, fits, strict=True))

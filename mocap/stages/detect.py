@@ -24,6 +24,7 @@ from mocap.io.detections_import import ImportConfig, import_detections
 from mocap.io.video import SynchronizedReader, SynchronizedReport, VideoInfo, probe_video
 from mocap.models.blazepose import BlazePose, BlazePoseConfig
 from mocap.models.detector import Detector2D, PersonInImage
+from mocap.models.mobile_config import MobileDetectorConfig
 from mocap.models.onnx_detector import OnnxConfig, OnnxDetector
 from mocap.models.weights import BLAZEPOSE, BlazePoseWeights, blazepose_weights, is_fetched
 
@@ -38,19 +39,21 @@ class DetectConfig(Config):
     """Which detector looks at the images, and how.
 
     weights: a folder or `.task` bundle with the networks of BlazePose; none takes them from the cache or fetches them.
-    onnx: the two networks behind detector "onnx", by path. detector "imported" takes the 2D results that lie with the
+    onnx: the two networks behind detector "onnx", by path. mobile: how detector "mobile" is run, a small network that
+    was trained on rendered people alone. detector "imported" takes the 2D results that lie with the
     take instead of looking at its videos. max_people: at most so many people per image, the largest. segment_frames:
     tracks begin anew after so many frames, and what is finished is put aside: neither memory nor what a killed run
     loses grow with the take. keep_heatmaps: also keep what the keypoints were taken from, for later stages (see
     `io/heatmap_file.py`; 0.1 to 0.3 MB a person and picture).
     """
 
-    detector: Literal["blazepose", "onnx", "imported"] = "blazepose"
+    detector: Literal["blazepose", "mobile", "onnx", "imported"] = "blazepose"
     max_people: Annotated[int, Field(ge=1)] = 4
     segment_frames: Annotated[int, Field(ge=1)] = 600
     keep_heatmaps: bool = False
     weights: Path | None = None
     blazepose: BlazePoseConfig = BlazePoseConfig()
+    mobile: MobileDetectorConfig = MobileDetectorConfig()
     onnx: OnnxConfig | None = None
     imported: ImportConfig = ImportConfig()
 
@@ -156,6 +159,16 @@ def make_detector(config: DetectConfig, *, threads: int = 0, progress: Progress 
     if config.detector == "onnx":
         return OnnxDetector(
             _required(config.onnx), max_people=config.max_people, keep_heatmaps=config.keep_heatmaps, threads=threads
+        )
+    if config.detector == "mobile":
+        from mocap.models.mobile_detector import MobileDetector  # torch, which other detectors do without
+
+        return MobileDetector(
+            _fetched_weights(config.weights, progress),
+            config.mobile,
+            max_people=config.max_people,
+            keep_heatmaps=config.keep_heatmaps,
+            threads=threads,
         )
     return BlazePose(
         _fetched_weights(config.weights, progress),

@@ -1,19 +1,19 @@
-"""What a heatmap network learns from: COCO, Human3.6M, CMU Panoptic, and your own processed sessions, in any mixture.
+"""What a heatmap network learns from: COCO, Human3.6M, CMU Panoptic, rendered people, and your own processed sessions.
 
-Every tenth person is kept for validation. Keypoints are taken by name; what a data set does not have is not learned
-from it.
+Any mixture will do. Every tenth person is kept for validation with what follows in the same recording, of rendered
+people every tenth scene. Keypoints are taken by name; what a data set does not have is not learned from it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -23,8 +23,10 @@ from mocap.core.keypoints import load_keypoint_set
 from mocap.geometry.heatmaps import hard_argmax_2d
 from mocap.models.mobile_pose import MobilePose, MobilePoseConfig
 from mocap.models.pose_resnet import PoseMaps, PoseResNet, PoseResNetConfig
+from mocap.training.datasets.degraded import degraded
 from mocap.training.datasets.heatmap_samples import CropConfig, HeatmapBatch, heatmap_batch, heatmap_sample
 from mocap.training.datasets.labelled_people import PeopleSource, renamed
+from mocap.training.heatmap_likelihood import heatmap_cross_entropy
 from mocap.training.losses import heatmap_focal_loss, heatmap_mse_loss
 from mocap.training.seeds import rng_at
 from mocap.training.session_labels import SessionLabelConfig
@@ -35,16 +37,18 @@ BLOCK = 50
 """People next to each other in a source that stay together: frames of a take are alike."""
 NEAR = 0.1
 """Of the crop's side: within it a keypoint counts as found."""
+LOSSES = {"mse": heatmap_mse_loss, "focal": heatmap_focal_loss, "likelihood": heatmap_cross_entropy}
 
 
 class DataConfig(Config):
     """One data set. kind: what it is. path: its folder; for sessions, a session or take. share: of the samples.
+    rendered: what `tools/render_people.py` wrote.
 
     split: of COCO (train2017). names: subjects of Human3.6M or sequences of CMU Panoptic, all for training by default.
     every: n-th frame of those.
     """
 
-    kind: Literal["coco", "human36m", "cmu_panoptic", "session"] = "coco"
+    kind: Literal["coco", "human36m", "cmu_panoptic", "session", "rendered"] = "coco"
     path: Path = Path("data/coco")
     share: float = Field(default=1.0, gt=0)
     split: str = "train2017"
@@ -55,15 +59,18 @@ class DataConfig(Config):
 class HeatmapTaskConfig(Config):
     """network: "mobile" with `width`, or "resnet" of a `depth`. keypoints: the set that it gives.
 
-    loss: "mse", or "focal" (then outputs are logits). people: in a batch.
+    features: channels before the heatmaps of "mobile". loss: "mse", or "focal" or "likelihood" (then outputs are
+    logits, of each cell or of all together). people: in a batch. degrade: share of crops that are blurred, and so on.
     """
 
     data: tuple[DataConfig, ...] = (DataConfig(),)
     keypoints: str = "coco17"
     network: Literal["mobile", "resnet"] = "mobile"
     width: float = Field(default=1.0, gt=0)
+    features: int = Field(default=96, ge=1)
     depth: int = 50
-    loss: Literal["mse", "focal"] = "mse"
+    loss: Literal["mse", "focal", "likelihood"] = "mse"
+    degrade: float = Field(default=0.0, ge=0, le=1)
     people: int = Field(default=32, ge=1)
     validation_people: int = Field(default=256, ge=1)
     crop: CropConfig = CropConfig()
@@ -97,7 +104,9 @@ class HeatmapTask:
         """The network, untrained."""
         joints = len(self.keypoint_set)
         if self.config.network == "mobile":
-            return MobilePose(MobilePoseConfig(joints, self.config.width))
+            network = MobilePose(MobilePoseConfig(joints, self.config.width, self.config.features))
+            # Half the time of depthwise convolutions on a CPU; torch's stubs do not know this overload.
+            return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return PoseResNet(PoseResNetConfig(self.config.depth, joints))
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> HeatmapBatch:
@@ -111,8 +120,7 @@ class HeatmapTask:
     def loss(self, model: nn.Module, batch: HeatmapBatch) -> tuple[Tensor, dict[str, float]]:
         """Of the heatmaps; figures: how far the highest cells are off, and how many are near."""
         maps: PoseMaps = model(batch.pictures)
-        kind = heatmap_mse_loss if self.config.loss == "mse" else heatmap_focal_loss
-        loss = kind(maps.heatmaps.float(), batch.heatmaps, batch.weight)
+        loss = LOSSES[self.config.loss](maps.heatmaps.float(), batch.heatmaps, batch.weight)
         return loss, {"near": _near(maps.heatmaps.detach(), batch)}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -123,8 +131,7 @@ class HeatmapTask:
             batch = part.to(device)
             with torch.no_grad():
                 maps: PoseMaps = model(batch.pictures)
-            kind = heatmap_mse_loss if self.config.loss == "mse" else heatmap_focal_loss
-            losses.append(float(kind(maps.heatmaps.float(), batch.heatmaps, batch.weight)))
+            losses.append(float(LOSSES[self.config.loss](maps.heatmaps.float(), batch.heatmaps, batch.weight)))
             missed.append(1 - _near(maps.heatmaps, batch))
         return {"not_near": float(np.mean(missed)), "loss": float(np.mean(losses))}
 
@@ -132,6 +139,8 @@ class HeatmapTask:
         names, mirror = self.keypoint_set.names, self.keypoint_set.mirror_permutation
         people = [renamed(s.people.person(index), s.people.keypoint_set.names, names) for s, index in picked]
         samples = [heatmap_sample(person, self.config.crop, rng, mirror) for person in people]
+        if rng is not None and self.config.degrade:
+            samples = [replace(one, picture=degraded(one.picture, self.config.degrade, rng)) for one in samples]
         return heatmap_batch(samples, self.config.crop)
 
     @cached_property
@@ -162,6 +171,10 @@ def _opened(data: DataConfig, labels: SessionLabelConfig) -> list[_Source]:
         from mocap.training.datasets.cmu_panoptic import PanopticSource
 
         people = [PanopticSource(data.path, data.names, every=data.every)]
+    elif data.kind == "rendered":
+        from mocap.training.datasets.rendered import RenderedSource
+
+        people = [RenderedSource(data.path)]
     else:
         from mocap.training.datasets.sessions import session_sources
 
@@ -170,10 +183,14 @@ def _opened(data: DataConfig, labels: SessionLabelConfig) -> list[_Source]:
 
 
 def _divided(people: PeopleSource, share: float) -> _Source:
-    """One block in `HELD_OUT` is kept; of a small source, its end."""
+    """One block in `HELD_OUT` is kept, of a small source its end; or one recording, where a source tells them apart."""
     index = np.arange(len(people))
-    block = min(BLOCK, max(1, len(people) // HELD_OUT))
-    kept: Bool[np.ndarray, "n"] = index // block % HELD_OUT == HELD_OUT - 1
+    recordings: Int[np.ndarray, "n"] | None = getattr(people, "recordings", None)
+    if recordings is not None and recordings[0] != recordings[-1]:
+        kept: Bool[np.ndarray, "n"] = recordings % HELD_OUT == 0
+    else:
+        block = min(BLOCK, max(1, len(people) // HELD_OUT))
+        kept = index // block % HELD_OUT == HELD_OUT - 1
     if not kept.any():
         kept = index == len(people) - 1
     return _Source(people, share, index[~kept] if (~kept).any() else index, index[kept])
