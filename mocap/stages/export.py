@@ -139,12 +139,12 @@ def _write_bvh(content: Content, path: Path, config: ExportConfig) -> None:
 
 
 def _write_gltf(content: Content, path: Path, config: ExportConfig) -> None:
-    options = GltfConfig(name_prefix=config.name_prefix)
+    options = GltfConfig(name_prefix=config.name_prefix, clip=path.stem)
     write_gltf(content.motions, path, options, skins=content.skins, axes=content.axes)
 
 
 def _write_usd(content: Content, path: Path, config: ExportConfig) -> None:
-    options = UsdConfig(up=config.up, unit=config.unit, name_prefix=config.name_prefix)
+    options = UsdConfig(up=config.up, unit=config.unit, name_prefix=config.name_prefix, scene=path.stem)
     write_usd(content.motions, path, options, skins=content.skins, axes=content.axes)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mocap.io.c3d import read_c3d
+from mocap.io.gltf_file import read_gltf
 from mocap.io.point_tracks import points_from_tracks
 from mocap.io.trc import read_trc
 from mocap.io.world_joints import joint_points, joint_worlds
@@ -24,3 +25,9 @@ def test_points_of_a_take(tmp_path, given):
         for number, motion in enumerate(people):
             assert np.abs(back.xyz[:, number] - joint_worlds(motion)[1]).max() < 2e-7
     assert [file.n_joints for file in report.files] == [22, 22]
+
+
+def test_scenes_are_called_after_their_file(tmp_path):
+    (glb, usd), _ = export([marching_person(3)], tmp_path, "night walk", ExportConfig(formats=("glb", "usd")))
+    assert read_gltf(glb).clips[0].name == "night_walk"
+    assert 'defaultPrim = "night_walk"' in usd.read_text()
