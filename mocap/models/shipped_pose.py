@@ -42,6 +42,8 @@ from mocap.models.weights import sha256_of
 SHIPPED = "mobile_pose_rendered"
 NEAR = 0.1
 """Of the crop's side: what a confidence is the chance of, and what training calls near."""
+SUREST = 2 * np.pi
+"""One over the top of chances that are a Gaussian of one cell, which is what is trained for."""
 REMEDY = "Take the files from the same version of the package, or write them with tools/ship_pose.py."
 
 
@@ -118,10 +120,14 @@ def _cells(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def read_chances(maps: Float[np.ndarray, "K h w"], crop: Crop, head: HeatmapHead) -> PoseInBox:
-    """The tops of maps of chances, refined, and the chance that each keypoint is near its top."""
+    """The tops of maps of chances, refined, and the chance that each keypoint is near its top.
+
+    The heatmaps that are given on have peaks of 1 where the network is as sure as it can be, like those of others.
+    """
     pose = head.read({head.output: maps}, crop, PoseOptions())
     xy, confidence = missing_as_nan(pose.xy, chance_near_top(maps), np.ones(len(maps), dtype=bool))
-    return replace(pose, xy=xy, confidence=confidence)
+    heatmaps = np.minimum(maps * SUREST, 1.0).astype(np.float16)
+    return replace(pose, xy=xy, confidence=confidence, heatmaps=heatmaps)
 
 
 def chance_near_top(maps: Float[np.ndarray, "K h w"]) -> Float[np.ndarray, "K"]:

@@ -69,6 +69,8 @@ def test_places_come_back_in_image_pixels() -> None:
     np.testing.assert_allclose(pose.xy, place, atol=0.05 * cell_px)
     assert (pose.confidence > 0.9).all()  # within 2.4 cells of a top with σ 1: 1 - exp(-2.4²/2) = 0.94, on a grid
     assert pose.heatmaps is not None
+    tops = pose.heatmaps.max((1, 2))
+    assert ((tops > 0.75) & (tops <= 1)).all()  # exp(-d²/2) at the nearest cell, at most 0.71 cells away: 0.78
 
 
 def test_confidence_is_the_chance_about_the_top() -> None:
