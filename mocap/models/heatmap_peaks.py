@@ -9,19 +9,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mocap.geometry.ray_points import agreement, distance_to_rays, meeting_of_rays, nearest_to_rays
 from mocap.geometry.triangulation import view_pairs
+from mocap.models.ray_votes import vote
 
 WINDOW_SIGMA = 2.0
 """Cells: of the Gaussian window about the highest cell in which a peak is measured."""
 WINDOW_RADIUS = 5
 WIDTHS = (0.5, 6.0)
 """Cells: least and most sigma of a peak; what is wider than the window cannot be measured in it."""
-TOLERANCE_M = 0.05
-"""Distance between a point and a ray at which they half agree: three times the noise of a good 2D network."""
 LEAST_DETERMINANT = 1e-12
 
 
@@ -98,24 +96,5 @@ def agreed_points(rays: Rays) -> Float[Tensor, "N K 3"]:
 
     NaN where no two rays meet.
     """
-    first, second = view_pairs(rays.weight.shape[1]).to(rays.weight.device)
-    return _agreed(rays, first, second)
-
-
-def _agreed(rays: Rays, first: Int[Tensor, "P"], second: Int[Tensor, "P"]) -> Float[Tensor, "N K 3"]:
-    origins, directions = rays.origins[:, :, None], rays.directions
-    there = rays.weight > 0
-    met, _ = meeting_of_rays(origins[:, first], directions[:, first], origins[:, second], directions[:, second])
-    met = torch.where((there[:, first] & there[:, second])[..., None], met, torch.nan)
-    near = agreement(distance_to_rays(met[:, :, None], origins[:, None], directions[:, None]), TOLERANCE_M)
-    votes = (rays.weight[:, None] * near).sum(2)
-    best = torch.where(met.isnan().any(-1), -1.0, votes).argmax(1, keepdim=True)
-    chosen = torch.take_along_dim(met, best[..., None], dim=1)
-    trusted = rays.weight * torch.take_along_dim(near, best[:, :, None], dim=1)[:, 0]
-    found = nearest_to_rays(
-        origins.expand_as(directions).transpose(1, 2),
-        directions.transpose(1, 2),
-        trusted.transpose(1, 2),
-        tolerance_m=TOLERANCE_M,
-    )
-    return torch.where(found.isnan(), chosen[:, 0], found)
+    votes = vote(rays.origins, rays.directions, rays.weight, view_pairs(rays.weight.shape[1]).to(rays.weight.device))
+    return torch.where(votes.xyz.isnan(), votes.pair, votes.xyz)

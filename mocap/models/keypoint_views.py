@@ -16,10 +16,9 @@ from torch import Tensor
 
 from mocap.core.keypoints import load_keypoint_set
 from mocap.geometry.projection import CameraTensors, normalise
-from mocap.geometry.ray_points import agreement, distance_to_rays, meeting_of_rays, nearest_to_rays
+from mocap.geometry.ray_points import agreement
+from mocap.models.ray_votes import TOLERANCE_M, vote
 
-TOLERANCE_M = 0.05
-"""Distance between rays of one point at which they half agree: three times the noise of a good 2D network."""
 FARTHEST_M = 10.0
 """Stands in for distances that are infinite or missing."""
 TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
@@ -87,19 +86,10 @@ class RayAgreement(NamedTuple):
 
 def agreement_of_rays(views: KeypointViews) -> RayAgreement:
     """The best pair of rays by Cauchy's weight of all others, then the point nearest to those that agree with it."""
-    origins, directions = views.centers[:, :, None], views.directions
     weight = torch.where(views.seen, views.confidence, 0.0)
-    first, second = torch.tensor(list(combinations(range(views.xy.shape[1]), 2)), device=weight.device).T
-    met, gap = meeting_of_rays(origins[:, first], directions[:, first], origins[:, second], directions[:, second])
-    distance = distance_to_rays(met[:, :, None], origins[:, None], directions[:, None])
-    votes = (weight[:, None] * agreement(distance, TOLERANCE_M)).sum(2)
-    best = torch.where(met.isnan().any(-1), -1.0, votes).argmax(1)
-    chosen = torch.take_along_dim(distance, best[:, None, None], dim=1)[:, 0]
-    trusted = (weight * agreement(chosen, TOLERANCE_M)).swapaxes(1, 2)
-    ways = torch.where(views.seen[..., None], directions, 0.0).swapaxes(1, 2)
-    starts = origins.expand_as(directions).swapaxes(1, 2)
-    found = nearest_to_rays(starts, ways, trusted, tolerance_m=TOLERANCE_M)
-    return RayAgreement(found, *_mutual(gap, weight, first, second))
+    pairs = torch.tensor(list(combinations(range(views.xy.shape[1]), 2)), device=weight.device).T
+    votes = vote(views.centers, views.directions, weight, pairs)
+    return RayAgreement(votes.xyz, *_mutual(votes.gap, weight, *pairs))
 
 
 def _mutual(

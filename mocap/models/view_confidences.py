@@ -20,13 +20,13 @@ from mocap.core.keypoints import load_keypoint_set
 from mocap.geometry.algebraic import triangulate_algebraic
 from mocap.models.heatmap_statistics import N_SHAPES
 from mocap.models.keypoint_views import (
-    TOLERANCE_M,
     KeypointViews,
     RayAgreement,
     agreement_of_rays,
     body_frame,
     offsets_from_rays,
 )
+from mocap.models.ray_votes import TOLERANCE_M
 
 N_NUMBERS = 19
 """That a report has besides the shape of its heatmap."""
