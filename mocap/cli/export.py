@@ -71,7 +71,7 @@ def command(
         apart=apart,
         fps=fps,
     )
-    motions = _read(motion, from_up, from_unit)
+    motions = read_motions(motion, from_up, from_unit)
     folder, name = (out.parent, out.stem) if single else (out, _name(motion))
     if single:
         _require_one_file(out, config, motions)
@@ -131,7 +131,8 @@ def _require_one_file(out: Path, config: ExportConfig, motions: tuple[Motion, ..
         )
 
 
-def _read(path: Path, from_up: str | None, from_unit: str | None) -> tuple[Motion, ...]:
+def read_motions(path: Path, from_up: str | None = None, from_unit: str | None = None) -> tuple[Motion, ...]:
+    """Everybody in a file of motions; says on stderr what had to be guessed."""
     from mocap.core.errors import FileFormatError, InputError
     from mocap.io.artefacts import load_motions
 
