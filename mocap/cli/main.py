@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from mocap.cli import batch, board, calibrate, doctor, evaluate, evaluate_dataset, export, models, process, synth, train
+from mocap.cli import (
+    batch,
+    board,
+    calibrate,
+    doctor,
+    evaluate,
+    evaluate_dataset,
+    export,
+    fit,
+    models,
+    process,
+    synth,
+    train,
+)
 from mocap.cli.console import explained, obey_signals
 
 app = typer.Typer(
@@ -20,6 +33,7 @@ app.command("calibrate", short_help="Make the rig of a session from clips of a b
 app.command("process", short_help="Turn takes into BVH.")(explained(process.command))
 app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
 app.command("export")(explained(export.command))
+app.command("fit", short_help="Fit a body to processed takes.")(explained(fit.command))
 app.command("synth", short_help="Make a synthetic session with ground truth.")(explained(synth.command))
 app.command("train", short_help="Train a network.")(explained(train.command))
 app.command("doctor")(explained(doctor.command))

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,6 +32,7 @@ JOINTS_OF_POSES = {"smpl": 24, "smplh": 52, "smplx": 55, "anny": 52}
 """Anny's are written as SMPL-H's, which most of AMASS has; its fingers stay as they are."""
 USUAL_BETAS = 16
 MeshFormat = Literal["ply", "obj"]
+MESH_FORMATS: tuple[MeshFormat, ...] = get_args(MeshFormat)
 
 
 def save_body_motion(body: BodyMotion, path: Path) -> None:

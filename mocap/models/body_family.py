@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -65,6 +65,7 @@ class BodyMesh:
         return float(np.ptp(self.vertices[:, 2]))
 
 
+@runtime_checkable
 class BodyFamily(Protocol):
     """Bodies of all shapes of one model."""
 

@@ -47,7 +47,7 @@ class SmplBodies:
     def model(self) -> BodyModelName:
         return self.arrays.model
 
-    @cached_property
+    @property
     def space(self) -> ShapeSpace:
         ones = np.ones(self.n_betas)
         names = tuple(f"beta_{k}" for k in range(self.n_betas))
