@@ -52,11 +52,11 @@ class ContactConfig(Config):
 class FootReport(Report):
     """Feet in contact. Speeds and distances are horizontal, over intervals between neighbouring frames of one contact.
 
-    contact_s: time observed in contact, all points together. slid_mm: length of the path of each contact; moved_mm:
-    from its first to its last observed place, which noise does not add up in. slid_mm_s: whole path a second of
-    contact. skating_share: intervals faster than SKATING_MM_S. penetration_mm: depth of points deeper than
-    PENETRATION_MM under the rest height, whether in contact or not; penetration_share: of all known points.
-    floating_mm: height above the rest height in contact, 0 where not above.
+    contact_s: time observed in contact, all points together. skate_mm: way from frame to frame. slid_mm: length of the
+    path of each contact; moved_mm: from its first to its last observed place, which noise does not add up in.
+    slid_mm_s: whole path a second of contact. skating_share: intervals faster than SKATING_MM_S. penetration_mm: depth
+    of points deeper than PENETRATION_MM under the rest height, whether in contact or not; penetration_share: of all
+    known points. floating_mm: height above the rest height in contact, 0 where not above.
     """
 
     contacts: int
@@ -64,6 +64,7 @@ class FootReport(Report):
     speed_mm_s: Distribution
     per_point_speed_mm_s: dict[str, Distribution]
     skating_share: float | None
+    skate_mm: Distribution
     slid_mm: Distribution
     moved_mm: Distribution
     slid_mm_s: float | None
@@ -152,6 +153,7 @@ def foot_report(
         speed_mm_s=distribution(speed, both),
         per_point_speed_mm_s={n: distribution(speed[:, i], both[:, i]) for i, n in enumerate(names)},
         skating_share=float((speed[known] > SKATING_MM_S).mean()) if known.any() else None,
+        skate_mm=distribution(speed / fps, both),
         slid_mm=distribution(slid),
         moved_mm=distribution(moved),
         slid_mm_s=float(speed[known].sum() / fps / seconds) if seconds else None,

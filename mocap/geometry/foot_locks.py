@@ -53,10 +53,11 @@ TIPS = (2, 5)
 
 @dataclass(frozen=True, eq=False)
 class FootLocks:
-    """What holds: contact (T, 6) of `soles.SOLE_POINTS`; the surface's height (m) and horizontal velocity (m/s)."""
+    """What holds: contact (T, 6) of `soles.SOLE_POINTS`; the surface's height under each point (m) and
+    horizontal velocity (m/s)."""
 
     contact: Bool[np.ndarray, "T 6"]
-    floor_m: float
+    floor_m: Float[np.ndarray, "6"]
     velocity: Float[np.ndarray, "2"]
     fade_s: float
 
@@ -106,7 +107,7 @@ def _legs(motion: Motion) -> _Legs:
     joint = torch.from_numpy(np.array([*under.joint, *knees]))
     offsets = torch.from_numpy(np.concatenate([under.offsets, np.zeros((2, 3))]))
     turned = torch.cat([torch.zeros(3, dtype=torch.int64), model.joint])
-    moved = torch.from_numpy(_descends(skeleton.parents))[joint][:, turned]
+    moved = model.descends[joint][:, turned]
     model = replace(model, marker_at=joint, marker_frame=joint, marker_offsets=offsets, moved=moved)
     spread = {
         skeleton.index(side + name): np.deg2rad(degrees)
@@ -119,13 +120,6 @@ def _legs(motion: Motion) -> _Legs:
         torch.tensor([0, 1, 2, *(ROOT_STEPS + a for a in angles)]),
         torch.tensor([*ROOT_SPREAD_M, *(spread[int(model.joint[a])] for a in angles)], dtype=torch.float64),
     )
-
-
-def _descends(parents: Int[np.ndarray, "J"]) -> Bool[np.ndarray, "J J"]:
-    table = np.eye(len(parents), dtype=bool)
-    for joint in range(1, len(parents)):
-        table[joint] |= table[parents[joint]]
-    return table
 
 
 def _moved(legs: _Legs, given: Pose, departure: Float[Tensor, "T n"]) -> Pose:
@@ -155,7 +149,7 @@ def _solved(
 
 
 def _deep(legs: _Legs, pose: Pose, locks: FootLocks) -> Bool[Tensor, "T 6"]:
-    return place(legs.model, pose).markers[:, :N_SOLES, 2] < locks.floor_m
+    return place(legs.model, pose).markers[:, :N_SOLES, 2] < torch.from_numpy(locks.floor_m)
 
 
 def _room(legs: _Legs, given: Pose) -> tuple[Float[Tensor, "T n"], Float[Tensor, "T n"]]:
@@ -204,7 +198,7 @@ def _add_heights(
     points: Float[Tensor, "T 6 3"], jacobian: Float[Tensor, "T 3 6 n"], locks: FootLocks, terms: tuple[Tensor, Tensor]
 ) -> None:
     diagonal, gradient = terms
-    over = points[..., 2] - locks.floor_m
+    over = points[..., 2] - torch.from_numpy(locks.floor_m)
     acts = torch.from_numpy(locks.contact) | (over < 0)
     rows = jacobian[:, 2] * (acts / HEIGHT_M)[..., None]
     diagonal += rows.mT @ rows

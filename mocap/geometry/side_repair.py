@@ -19,14 +19,17 @@ MOST_JOINT_VIEWS = 6
 """Views labelled together, 64 labellings a frame; further ones are then labelled by the points of these."""
 GEOMETRY = 2.0
 """Keypoints of a limb err together: their mean counts as that many independent ones."""
-COURSE = 0.5
+STAYING = 0.15
+"""Of the cost of an exchange, that each of its frames has; the rest is for its beginning and its end. A detector that
+has exchanged sides goes on so for a while, and ten frames of it are not ten accidents."""
+COURSE = 0.7
 """The same for time: limbs move, and pass each other, so that a place half a step away says less than a ray."""
 NEVER = 1e6
 
 
 @dataclass(frozen=True)
 class SideRules:
-    """tolerance_m: distance at which a ray is at half weight. swap_cost: nats against exchanging what a view says.
+    """tolerance_m: distance at which a ray is at half weight. swap_cost: nats against a view's exchanging sides once.
     speed_m_s: at which limbs may move."""
 
     tolerance_m: float
@@ -44,10 +47,11 @@ def side_labels(
 ) -> Bool[np.ndarray, "T C"]:
     """In which frames which views have left and right exchanged, for one part of one person; N of `rays` is T.
 
-    distance_m: of the person from each camera. word: nats against exchanging, where more is known than the rules say.
+    distance_m: of the person from each camera. word: nats against each frame's being exchanged, where more is known
+    than the rules say.
     """
     seen = (rays.weight > 0).any(-1).any(-1).numpy()
-    word = np.where(seen, rules.swap_cost if word is None else word, 0.0)
+    word = np.where(seen, STAYING * rules.swap_cost if word is None else word, 0.0)
     change = _course_costs(rays, distance_m, rules)
     n_views = seen.shape[1]
     first = np.sort(np.argsort(-seen.sum(0), kind="stable")[:MOST_JOINT_VIEWS])
@@ -77,7 +81,7 @@ def ray_distances(rays: PairRays, labels: Bool[np.ndarray, "T C"], tolerance_m: 
 def _joint_labels(
     rays: PairRays, word: Float[np.ndarray, "T C"], change: Float[np.ndarray, "T C 2 2"], rules: SideRules
 ) -> Bool[np.ndarray, "T C"]:
-    wanted = ((word < rules.swap_cost) & (word != 0)).any(-1)
+    wanted = np.logical_or.reduce(word < 0, axis=-1)
     state = _geometry_costs(rays, wanted, rules) + _word_costs(word)
     return least_cost_path(state[:, None], change[:, None])[:, 0]
 
@@ -137,5 +141,5 @@ def _course_costs(
         moved = np.linalg.norm(now - old, axis=-1) * distance_m[:, :, None, None] / spread[..., None]
         costs.append(np.where(known, np.log1p(moved**2).sum(-1), 0.0).sum(-1) / np.maximum(known.sum(-1), 1))
     seen = (weight > 0).any((2, 3))
-    keep, change = COURSE * costs[0], np.where(seen, COURSE * costs[1], NEVER)
+    keep, change = COURSE * costs[0], np.where(seen, COURSE * costs[1] + rules.swap_cost / 2, NEVER)
     return np.stack([np.stack([keep, change], -1), np.stack([change, keep], -1)], -2)

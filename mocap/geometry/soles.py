@@ -34,7 +34,7 @@ def has_soles(skeleton: SkeletonDefinition) -> bool:
 
 def soles(skeleton: SkeletonDefinition) -> Soles:
     """The soles of a skeleton that has some (`has_soles`); a toe without a tip ends half a foot before the ball."""
-    height = np.cumsum(np.zeros(len(skeleton)))
+    height = np.zeros(len(skeleton))
     for joint in range(len(skeleton)):
         above = height[skeleton.parents[joint]] if joint else 0.0
         height[joint] = above + skeleton.rest_offsets[joint, 2]

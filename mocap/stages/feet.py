@@ -1,7 +1,7 @@
 """Feet that stand where they stand: contacts found in a solved motion, held, and let go of smoothly.
 
-Height and speed of heel and ball say when a foot carries. What it carries on is the floor of the calibration where the
-feet rest near it, else the height they rest at; where most that is low moves alike, it is a belt and feet move with it.
+Height and speed of heel and ball say when a foot carries. What it carries on is the floor of the calibration where it
+rests near that, else the height it rests at; where most that is low moves alike, it is a belt and feet move with it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from mocap.geometry.threads import one_thread
 from mocap.signal.contacts import ContactRules, Surface, find_contacts, find_surface, true_runs
 
 HEELS, BALLS, TIPS = (0, 3), (1, 4), (2, 5)
+SAME_FLOOR_M = 0.02
+"""Feet whose heights at rest differ by less stand on one floor."""
+FloorSource = Literal["calibration", "feet"]
 CONTACT_POINTS = ("left_heel", "left_toes", "right_heel", "right_toes")
 """As in the truth of synthetic takes; toes carry where the ball or the tip does."""
 
@@ -31,9 +34,9 @@ class FeetConfig(Config):
     slower than the first of each, and is never above or faster than the second; min_s: shorter ones do not count.
     near_m: a contact begins and ends within that of its middle place. max_slide_m: a point that strays more is not
     held; somebody slides on purpose. floor: "calibration" is z = 0, "feet" the height that they rest at, "auto" the
-    former where feet rest within near_floor_m of it. max_level_deg: how far feet may be turned, all alike, for soles at
-    rest to be level; max_sole_m: by how much soles may be thicker or thinner than the skeleton's. fade_s: how long a
-    correction takes to go.
+    former for a foot that rests within near_floor_m of it. max_level_deg: how far feet may be turned, all alike, for
+    soles at rest to be level; max_sole_m: by how much soles may be thicker or thinner than the skeleton's. fade_s: how
+    long a correction takes to go.
     """
 
     enabled: bool = True
@@ -45,9 +48,9 @@ class FeetConfig(Config):
     near_m: float = Field(default=0.012, gt=0)
     max_slide_m: float = Field(default=0.06, gt=0)
     floor: Literal["auto", "calibration", "feet"] = "auto"
-    near_floor_m: float = Field(default=0.05, gt=0)
+    near_floor_m: float = Field(default=0.03, gt=0)
     max_level_deg: float = Field(default=12.0, ge=0)
-    max_sole_m: float = Field(default=0.035, ge=0)
+    max_sole_m: float = Field(default=0.03, ge=0)
     fade_s: float = Field(default=0.08, gt=0)
 
 
@@ -68,15 +71,15 @@ class FootQuality(Report):
 
 class PersonFeetReport(Report):
     """contacts: spells by point; contact_share: of frames, by point. not_held: spells left out because the point slid.
-    floor_m: height of what the feet stand on; belt_m_s: its velocity. levelled_deg: how far the feet were turned;
-    sole_m: by how much soles grew thicker. most_moved_mm: of any sole point."""
+    floor_m: height of what the left and the right foot stand on; belt_m_s: its velocity. levelled_deg: how far the feet
+    were turned; sole_m: by how much soles grew thicker. most_moved_mm: of any sole point."""
 
     person: str
     contacts: dict[str, int]
     contact_share: dict[str, float]
     not_held: int
-    floor_m: float
-    floor_from: Literal["calibration", "feet"]
+    floor_m: tuple[float, float]
+    floor_from: tuple[FloorSource, FloorSource]
     belt_m_s: tuple[float, float]
     levelled_deg: float
     sole_m: float
@@ -99,8 +102,8 @@ class _Stance:
 
     motion: Motion
     surface: Surface
-    floor_m: float
-    from_feet: bool
+    floor_m: Float[np.ndarray, "2"]
+    from_feet: Bool[np.ndarray, "2"]
     levelled_deg: float
     sole_m: float
     contact: Bool[np.ndarray, "T 6"]
@@ -116,7 +119,7 @@ def settle_feet(motions: tuple[Motion, ...], config: FeetConfig) -> tuple[tuple[
             settled.append(motion)
             alone.append(motion.person)
             continue
-        locks = FootLocks(stance.contact, stance.floor_m, stance.surface.velocity, config.fade_s)
+        locks = FootLocks(stance.contact, np.repeat(stance.floor_m, 3), stance.surface.velocity, config.fade_s)
         with one_thread():
             held = lock_feet(stance.motion, locks)
         settled.append(held)
@@ -139,14 +142,28 @@ def _stance(motion: Motion, config: FeetConfig) -> _Stance | None:
     pitch = _pitch(motion.skeleton, surface, np.deg2rad(config.max_level_deg))
     level = _turned(motion, pitch)
     surface = replace(surface, rest_m=find_surface(sole_points(level), motion.fps).rest_m)
-    height = float(np.nanmean(surface.rest_m[[*HEELS, *BALLS]]))
-    from_feet = config.floor == "feet" or (config.floor == "auto" and abs(height) > config.near_floor_m)
-    thicker = 0.0 if from_feet else float(np.clip(height, -config.max_sole_m, config.max_sole_m))
+    floor, from_feet, thicker = _floor(surface, config)
     level = replace(level, skeleton=_on_soles(level.skeleton, thicker))
     surface = replace(surface, rest_m=surface.rest_m - thicker)
     found, not_held = _contacts(sole_points(level), surface, motion.fps, config)
-    floor = height if from_feet else 0.0
     return _Stance(level, surface, floor, from_feet, float(np.rad2deg(pitch)), thicker, found, not_held)
+
+
+def _floor(surface: Surface, config: FeetConfig) -> tuple[Float[np.ndarray, "2"], Bool[np.ndarray, "2"], float]:
+    """Height of what each foot stands on, whether its rest says so, and how much thicker soles are. A foot that never
+    rests has the other's floor; two that rest nearly as high have the same."""
+    own = np.array([[surface.rest_m[i] for i in pair] for pair in zip(HEELS, BALLS, strict=True)])
+    rests = np.isfinite(own).any(-1)
+    height = np.full(2, np.nanmean(own))
+    height[rests] = np.nanmean(own[rests], axis=-1)
+    if abs(height[0] - height[1]) < SAME_FLOOR_M:
+        height[:] = height.mean()
+    from_feet = np.full(2, config.floor == "feet")
+    if config.floor == "auto":
+        from_feet = np.abs(height) > config.near_floor_m
+    on_floor = height[~from_feet]
+    thicker = float(np.clip(on_floor.mean(), -config.max_sole_m, config.max_sole_m)) if len(on_floor) else 0.0
+    return np.where(from_feet, height - thicker, 0.0), from_feet, thicker
 
 
 def _pitch(skeleton: SkeletonDefinition, surface: Surface, most: float) -> float:
@@ -204,8 +221,8 @@ def _person_report(given: Motion, held: Motion, stance: _Stance) -> PersonFeetRe
         contacts={name: int((runs.column == i).sum()) for i, name in enumerate(CONTACT_POINTS)},
         contact_share=dict(zip(CONTACT_POINTS, shown.mean(0).round(4).tolist(), strict=True)),
         not_held=stance.not_held,
-        floor_m=stance.floor_m,
-        floor_from="feet" if stance.from_feet else "calibration",
+        floor_m=(float(stance.floor_m[0]), float(stance.floor_m[1])),
+        floor_from=("feet" if stance.from_feet[0] else "calibration", "feet" if stance.from_feet[1] else "calibration"),
         belt_m_s=(float(stance.surface.velocity[0]), float(stance.surface.velocity[1])),
         levelled_deg=stance.levelled_deg,
         sole_m=stance.sole_m,
@@ -221,7 +238,7 @@ def _quality(motion: Motion, points: Float[np.ndarray, "T 6 3"], stance: _Stance
     both = contact[1:] & contact[:-1]
     slip = np.diff(points[:, carries, :2], axis=0) - stance.surface.velocity / motion.fps
     skate = 1000 * np.linalg.norm(slip, axis=-1)[both]
-    depth = 1000 * (stance.floor_m - points[..., 2])
+    depth = 1000 * (np.repeat(stance.floor_m, 3) - points[..., 2])
     knees = [motion.skeleton.index(foot) for foot, _ in SOLE_JOINTS]
     bends = _bends(motion, [int(motion.skeleton.parents[k]) for k in knees])
     return FootQuality(
@@ -250,10 +267,12 @@ def _sentences(report: PersonFeetReport) -> list[str]:
     speed = float(np.hypot(*report.belt_m_s))
     if speed:
         told.append(f"{report.person}: feet stand on something that moves at {speed:.2f} m/s; they are held to it.")
-    if report.floor_from == "feet":
-        told.append(
-            f"{report.person}: feet rest {1000 * report.floor_m:.0f} mm from z = 0; that height is taken for the floor."
+    if "feet" in report.floor_from:
+        left, right = (1000 * height for height in report.floor_m)
+        feet = (
+            f"feet rest {left:.0f} mm" if left == right else f"left and right foot rest {left:.0f} and {right:.0f} mm"
         )
+        told.append(f"{report.person}: {feet} from z = 0; that height is taken for the floor.")
     if report.not_held:
         told.append(f"{report.person}: {report.not_held} contacts were not held, as the foot slid on.")
     return told

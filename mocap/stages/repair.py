@@ -17,7 +17,7 @@ from mocap.core.config import Config, Report
 from mocap.core.keypoints import Keypoints2D, KeypointSet
 from mocap.geometry.projection import camera_tensors, rays
 from mocap.geometry.side_labels import PairRays, nearest_points
-from mocap.geometry.side_repair import SideRules, ray_distances, side_labels
+from mocap.geometry.side_repair import STAYING, SideRules, ray_distances, side_labels
 from mocap.geometry.threads import one_thread
 
 PARTS: dict[str, tuple[str, ...]] = {
@@ -43,8 +43,9 @@ NAMED = 4
 
 class RepairConfig(Config):
     """enabled: whether anything is exchanged at all. tolerance_mm: distance of a ray from the agreed point at which it
-    is at half weight: the detector's noise. swap_share: of views and frames in which a part has its sides exchanged, as
-    one expects; smaller wants more evidence. speed_m_s: how fast limbs are taken to move from frame to frame.
+    is at half weight: the detector's noise. swap_share: of views and frames in which a detector exchanges the sides of
+    a part anew, as one expects; smaller wants more evidence. speed_m_s: how fast limbs are taken to move from frame to
+    frame.
     """
 
     enabled: bool = True
@@ -118,7 +119,7 @@ def _labels(seen: list[PairRays], far_m: Float[np.ndarray, "T C"], rules: SideRu
     for i, lines in enumerate(seen):
         others = labelled[:i] + labelled[i + 1 :]
         turned = np.logical_and.reduce(others) if len(others) > 1 else np.zeros_like(labelled[i])
-        word = np.where(turned, -WHOLE_PERSON * rules.swap_cost, rules.swap_cost)
+        word = np.where(turned, -WHOLE_PERSON * rules.swap_cost, STAYING * rules.swap_cost)
         settled.append(side_labels(lines, far_m, rules, word=word) if turned.any() else labelled[i])
     return settled
 

@@ -40,6 +40,7 @@ def test_a_heel_that_slides_and_returns() -> None:
     assert (report.slid_mm.n, report.slid_mm.mean) == (1, pytest.approx(120))
     assert report.moved_mm.mean == pytest.approx(0, abs=1e-9)
     assert report.slid_mm_s == pytest.approx(400)
+    assert report.skate_mm.mean == pytest.approx(40)
     assert report.skating_share == 1.0
     assert report.per_point_speed_mm_s["left_heel"].n == 3
     assert report.per_point_speed_mm_s["right_toes"].mean is None

@@ -38,7 +38,7 @@ def standing(motion: Motion) -> np.ndarray:
 
 
 def locks(contact: np.ndarray, **kinds) -> FootLocks:
-    return FootLocks(**{"contact": contact, "floor_m": 0.0, "velocity": np.zeros(2), "fade_s": 0.08} | kinds)
+    return FootLocks(**{"contact": contact, "floor_m": np.zeros(6), "velocity": np.zeros(2), "fade_s": 0.08} | kinds)
 
 
 def skate_mm(motion: Motion, contact: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_knees_stop_at_their_limit():
     """A floor out of reach: legs straighten and go no further."""
     given = walk(1.0)
     contact = np.ones((given.n_frames, 6), dtype=bool)
-    held = lock_feet(given, locks(contact, floor_m=-0.3))
+    held = lock_feet(given, locks(contact, floor_m=np.full(6, -0.3)))
     skeleton = given.skeleton
     for name in LEGS:
         j = skeleton.index(name)

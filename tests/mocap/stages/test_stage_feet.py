@@ -43,7 +43,8 @@ def test_true_contacts_are_found_and_held(true):
     assert skate.mean() < 3
     assert (person.before.skate_mm or 0) > 1.5
     assert (person.after.skate_mm or 9) < 0.2
-    assert (person.floor_m, person.floor_from, person.belt_m_s) == (0.0, "calibration", (0.0, 0.0))
+    assert (person.floor_m, person.belt_m_s) == ((0.0, 0.0), (0.0, 0.0))
+    assert person.floor_from == ("calibration", "calibration")
     assert person.after.deepest_mm < 4
     assert person.after.root_jitter_mm < 1.2 * person.before.root_jitter_mm
     assert person.after.knee_jitter_max_deg < person.before.knee_jitter_max_deg + 2
@@ -61,14 +62,32 @@ def test_a_raised_floor_is_taken_from_the_feet(true):
     given = shifted(shaken(true), np.array([0, 0, 0.2]))
     (held,), report = settle_feet((given,), FeetConfig())
     (person,) = report.people
-    assert person.floor_from == "feet"
-    assert person.floor_m == pytest.approx(0.2, abs=0.01)
-    assert report.sentences == (
-        f"person: feet rest {1000 * person.floor_m:.0f} mm from z = 0; that height is taken for the floor.",
-    )
+    assert person.floor_from == ("feet", "feet")
+    assert person.floor_m == pytest.approx((0.2, 0.2), abs=0.01)
+    told = f"person: feet rest {1000 * person.floor_m[0]:.0f} mm from z = 0; that height is taken for the floor."
+    assert report.sentences == (told,)
     assert person.most_moved_mm < 30
-    assert settle_feet((given,), FeetConfig(floor="calibration"))[1].people[0].floor_m == 0.0
+    assert settle_feet((given,), FeetConfig(floor="calibration"))[1].people[0].floor_m == (0.0, 0.0)
     assert held.skeleton.rest_offsets[0, 2] == given.skeleton.rest_offsets[0, 2]
+
+
+def test_one_foot_on_a_step(true):
+    """Standing still, the right leg bent so that its foot is 0.1 m up."""
+    n = 30
+    rotations = np.tile([1.0, 0, 0, 0], (n, len(true.skeleton), 1))
+    thigh, shank = (float(np.linalg.norm(true.skeleton.rest_offsets[true.skeleton.index(j)]))
+                    for j in ("RightLeg", "RightFoot"))  # fmt: skip
+    bend = np.arccos(1 - 0.1 / (thigh + shank))
+    for name, angle in (("RightUpLeg", -bend), ("RightLeg", 2 * bend), ("RightFoot", -bend)):
+        rotations[:, true.skeleton.index(name)] = [np.cos(angle / 2), np.sin(angle / 2), 0, 0]
+    root = np.tile([0.0, 0, true.skeleton.rest_offsets[0, 2]], (n, 1))
+    (held,), report = settle_feet((Motion(true.skeleton, root, rotations, FPS),), FeetConfig())
+    (person,) = report.people
+    assert person.floor_from == ("calibration", "feet")
+    assert person.floor_m == pytest.approx((0.0, 0.1), abs=0.005)
+    assert "left and right foot rest 0 and 1" in report.sentences[0]
+    assert person.most_moved_mm < 5
+    assert held.n_frames == n
 
 
 def test_thick_soles_leave_the_joints_where_they_are(true):

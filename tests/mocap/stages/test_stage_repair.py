@@ -96,6 +96,16 @@ def test_time_tells_where_all_views_are_exchanged_at_once(truth, clean):
     assert left < 30, "a leg passing the other in all views at once"
 
 
+def test_two_of_three_views_exchanged_for_a_while_do_not_outvote_time():
+    """The third view alone is right: exchanging it instead would be one exchange less, and turn the person round."""
+    truth = true_take(cameras=3, seconds=1.5)
+    clean = seen_by(truth)
+    where = np.zeros(clean.confidence.shape[:3], dtype=bool)
+    where[12:30, 0, 1] = where[18:36, 0, 2] = True
+    repaired, _ = repair(exchanged(clean, where), truth.rig, RepairConfig())
+    np.testing.assert_array_equal(repaired.xy, clean.xy)
+
+
 def test_what_is_not_seen_stays_missing_and_one_view_left_alone_follows_time(truth, clean):
     xy, confidence = clean.xy.copy(), clean.confidence.copy()
     xy[15:30, :, 1:], confidence[15:30, :, 1:] = np.nan, 0.0
