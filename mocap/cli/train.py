@@ -25,8 +25,8 @@ BAR_PARTS = 10_000
 EXAMPLE = """
 What can be trained: [bold]algebraic[/] and [bold]volumetric[/] triangulation, [bold]heatmap[/] networks. Recipes lie
 in configs/train/: algebraic_blazepose.toml and volumetric_blazepose.toml are for the networks that come with this
-package, whose model cards (mocap/weights/*.md) say which runs made them; heatmap_coco.toml trains a 2D network on COCO,
-heatmap_sessions.toml fine-tunes one to your own cameras.
+package, whose model cards (mocap/weights/*.md) say which runs made them. So is heatmap_rendered.toml, for a small 2D
+network from rendered people; heatmap_coco.toml trains one on COCO, heatmap_sessions.toml fine-tunes it to yours.
 
 [bold]Examples[/]
 
