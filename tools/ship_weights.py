@@ -15,6 +15,7 @@ import argparse
 import json
 import re
 import shutil
+import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,14 @@ def of_run(run: Path, recipe: Path) -> dict[str, str]:
     environment, code = start["environment"], start["code"]
     day = datetime.fromisoformat(start["started"]).date()
     command = f"mocap train {record['task']} --config {recipe.as_posix()} -o RUN"
+    schedule = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["schedule"]
+    changed = " with uncommitted changes" if code.get("uncommitted_characters") else ""
     told = (
-        f"`{recipe.as_posix()}`, run on {day} by `{command}`: {summary['steps']} steps in "
-        f"{summary['seconds'] / 60:.0f} minutes of a shared processor (torch {environment['packages']['torch']}), "
-        f"ended because {summary['reason']}; the weights are those of step {summary['best_step']}, averaged. "
-        f"Code: commit {str(code.get('commit', 'unknown'))[:12]}. Validation there: {listed(summary['best'])}."
+        f"`{recipe.as_posix()}`, run on {day} by `{command}`: {summary['steps']} of at most {schedule['steps']} steps "
+        f"in {summary['seconds'] / 60:.0f} minutes (at most {schedule['minutes']:.0f}, 0: any) of a shared processor, "
+        f"torch {environment['packages']['torch']}; a machine with nothing else to do makes all steps. The weights are "
+        f"those of step {summary['best_step']}, averaged. Code: commit {str(code.get('commit', 'unknown'))[:12]}{changed}. "
+        f"Validation there: {listed(summary['best'])}."
     )
     option = f"--{record['task']} RUN"
     shipping = (

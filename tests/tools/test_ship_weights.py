@@ -29,6 +29,7 @@ def run_folder(tmp_path) -> Path:
     summary = {"reason": "the schedule has ended", "steps": 40, "seconds": 120.0, "best_step": 30, "best": best}
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "algebraic_blazepose.safetensors").write_bytes(b"tensors")
+    (folder / "config.toml").write_text("[schedule]\nsteps = 50\nminutes = 2.0\n")
     (folder / "algebraic_blazepose.json").write_text("{}")
     (folder / "weights.safetensors").write_bytes(b"not those")
     (folder / "measured.txt").write_text(f"hard, 4 views\n  detail\n{TABLE}\n")
@@ -52,7 +53,13 @@ def test_weights_are_copied_and_the_run_is_told_in_the_card(run_folder, tmp_path
     assert "Old" not in card
     assert "| old |" not in card
     assert card.count(TABLE) == 1
-    for told in ("**Data.** People.", "**Seed.** 3.", "40 steps in 2 minutes", "0123456789ab", "mpjpe mm 12.34"):
+    for told in (
+        "**Data.** People.",
+        "**Seed.** 3.",
+        "40 of at most 50 steps in 2 minutes (at most 2, 0: any)",
+        "0123456789ab",
+        "mpjpe mm 12.34",
+    ):
         assert told in card.replace("\n", " ")
     assert "mocap train algebraic --config configs/train/algebraic_blazepose.toml -o RUN" in card.replace("\n", " ")
     assert card.endswith("**Licence.** Apache-2.0.\n")
