@@ -18,7 +18,7 @@ from mocap.core.keypoints import Keypoints2D, Keypoints3D
 from mocap.core.markers import JointPriors, MarkerSet, load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
-from mocap.geometry.pose_model import Pose, PoseModel, local_rotations, place, pose_model
+from mocap.geometry.pose_model import Placement, Pose, PoseModel, local_rotations, place, pose_model
 from mocap.geometry.pose_quality import (
     angular_acceleration,
     jitter,
@@ -88,7 +88,8 @@ class SolveConfig(Config):
 class PersonSolveReport(Report):
     """Distances are from seen keypoints, whatever their confidence, to their markers on the solved skeleton.
 
-    keypoint_mm: mean and median. mean_joint_mm: of keypoints that name a joint. keypoints_left_out:
+    keypoint_mm: mean and median. mean_joint_mm: of keypoints that name a joint.
+    median_reprojection_px: of the same in all views that saw them, none where no views are known. keypoints_left_out:
     seen too rarely; frames_not_observed: too few keypoints; joints_not_observed: no keypoint ever shows how they turn.
     limit_hits: frames in which an axis of the joint rests against its limit. jitter_mm: root mean square over joints
     and frames of the third difference of position. max_angular_acceleration_at: joint and frame of the largest.
@@ -102,6 +103,7 @@ class PersonSolveReport(Report):
     mean_keypoint_mm: float
     median_keypoint_mm: float
     mean_joint_mm: float | None
+    median_reprojection_px: float | None = None
     keypoints_left_out: list[str]
     frames_not_observed: list[int]
     joints_not_observed: list[str]
@@ -149,10 +151,11 @@ class _Seen:
     shown: Float[Tensor, "T M"]
     frames: Bool[Tensor, "T"]
     left_out: list[str]
+    fits_views: bool
 
     @property
     def evidence(self) -> Evidence:
-        return self.observations if self.views is None else self.views
+        return self.views if self.views is not None and self.fits_views else self.observations
 
 
 def solve(
@@ -171,7 +174,7 @@ def solve(
     motions, reports, absent = [], [], []
     for p in range(points.n_people):
         name = f"person_{p + 1}" if points.n_people > 1 else "person"
-        seen = _seen(points, views if config.evidence == "views" else None, markers, p, config)
+        seen = _seen(points, views, markers, p, config)
         if not seen.frames.any():
             absent.append(name)
             continue
@@ -200,7 +203,8 @@ def _seen(
     columns = points.keypoint_set.indices(markers.keypoints)
     sure = torch.from_numpy(points.confidence[:, person, columns].copy())
     seen_by = None if views is None else _views_of(views, markers, person, config)
-    shown = sure if seen_by is None else torch.maximum(sure, seen_by.confidence.amax(-1))
+    fits_views = seen_by is not None and config.evidence == "views"
+    shown = torch.maximum(sure, seen_by.confidence.amax(-1)) if seen_by is not None and fits_views else sure
     frames = (shown > 0).sum(-1) >= config.min_keypoints
     share = (shown[frames] > 0).double().mean(0) if frames.any() else shown.new_zeros(len(markers))
     rare = (share < config.min_share) & (shown > 0).any(0)
@@ -214,7 +218,8 @@ def _seen(
         torch.from_numpy(markers.noise * config.noise),
     )
     frames = (shown > 0).sum(-1) >= config.min_keypoints
-    return _Seen(observations, seen_by, shown, frames, [markers.keypoints[m] for m in torch.nonzero(rare)[:, 0]])
+    left_out = [markers.keypoints[m] for m in torch.nonzero(rare)[:, 0]]
+    return _Seen(observations, seen_by, shown, frames, left_out, fits_views)
 
 
 def _views_of(views: SeenInViews, markers: MarkerSet, person: int, config: SolveConfig) -> Views:
@@ -240,7 +245,7 @@ def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: 
     points = seen.observations
     template = pose_model(skeleton, markers)
     sizes = subject_model(skeleton, markers, template)
-    smoothness = config.smoothness * (1.0 if seen.views is None else _UNFILTERED)
+    smoothness = config.smoothness * (_UNFILTERED if seen.fits_views else 1.0)
     prior = _prior(markers.priors, template, fps, smoothness)
     subject, measured = first_guess(sizes, markers, points.targets, points.confidence)
     if not config.fit_lengths:
@@ -345,6 +350,7 @@ def _report(
         mean_keypoint_mm=float(distances[there].mean()),
         median_keypoint_mm=float(np.median(distances[there])),
         mean_joint_mm=float(np.nanmean(to_joint)) if np.isfinite(to_joint).any() else None,
+        median_reprojection_px=_reprojection_px(solved.model, placement, markers, seen),
         keypoints_left_out=seen.left_out,
         frames_not_observed=torch.nonzero(~seen.frames)[:, 0].tolist(),
         joints_not_observed=[names[j] for j in torch.nonzero(~shown_joints(solved.model, observations))[:, 0]],
@@ -356,6 +362,14 @@ def _report(
         max_angular_acceleration_rad_s2=peak.largest,
         max_angular_acceleration_at=(names[peak.joint], peak.frame),
     )
+
+
+def _reprojection_px(model: PoseModel, placement: Placement, markers: MarkerSet, seen: _Seen) -> float | None:
+    if seen.views is None:
+        return None
+    views = seen.views.placed(model, placement)
+    away = views.residuals_px(placement.markers)[:, torch.from_numpy(markers.means_joint)]
+    return float(away.nanmedian()) if torch.isfinite(away).any() else None
 
 
 def _sentences(report: PersonSolveReport, n_frames: int) -> list[str]:

@@ -90,3 +90,32 @@ def test_a_joint_without_prior_is_named(table, skeleton):
 def test_an_unknown_set_is_refused(skeleton):
     with pytest.raises(InputError, match="no marker set 'octopus'"):
         load_markers("octopus", skeleton)
+
+
+def test_hands_have_a_slot_for_finger_chains_of_mirrored_sides():
+    body, hands = load_skeleton(), load_skeleton("humanoid_fingers")
+    assert hands.joint_names[: len(body)] == body.joint_names
+    np.testing.assert_array_equal(hands.rest_offsets[: len(body)], body.rest_offsets)
+    assert len(hands) == len(body) + 30
+    swap = hands.mirror_permutation
+    np.testing.assert_allclose(hands.rest_offsets[swap] * [-1, 1, 1], hands.rest_offsets)
+    index = [hands.index(f"LeftHandIndex{k}") for k in (1, 2, 3)]
+    assert [int(hands.parents[j]) for j in index[1:]] == index[:2]
+    # wrist to the middle finger's tip: a hand of 0.108 H on the 1.75 m skeleton
+    middle = hands.rest_offsets[[hands.index(f"LeftHandMiddle{k}") for k in (1, 2, 3)]].sum(0)
+    assert middle[0] + hands.tips[hands.index("LeftHandMiddle3")][0] == pytest.approx(0.189, abs=0.01)
+
+
+def test_offsets_of_a_measured_detector_are_mirrored_and_proportions_come_along():
+    skeleton = load_skeleton()
+    plain, seen = load_markers("humanoid", skeleton), load_markers("humanoid", skeleton, "blazepose33")
+    for m, twin in enumerate(seen.mirror):
+        np.testing.assert_allclose(seen.offsets[m] * [-1, 1, 1], seen.offsets[twin])
+        flip = np.diag([-1.0, 1.0, 1.0])
+        np.testing.assert_allclose(flip @ seen.habits[m] @ flip, seen.habits[twin])
+    assert not plain.habits.any()
+    assert plain.rest_offsets is None
+    assert seen.rest_offsets is not None
+    np.testing.assert_allclose(seen.rest_offsets[skeleton.mirror_permutation] * [-1, 1, 1], seen.rest_offsets)
+    np.testing.assert_array_equal(plain.means_joint, seen.means_joint)
+    assert seen.select(["left_hip", "nose"]).habits.shape == (2, 3, 3)

@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from body_worlds import Body, keypoints3d, moving_body
+from calibration.camera import Rig
+from camera_worlds import mixed_rig
 from mocap.core.errors import InputError, NoPersonError
-from mocap.core.keypoints import Keypoints3D, KeypointSet, load_keypoint_set
+from mocap.core.keypoints import Keypoints2D, Keypoints3D, KeypointSet, load_keypoint_set
+from mocap.core.markers import load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
 from mocap.geometry.kinematics import forward_kinematics
 from mocap.geometry.pose_quality import angular_acceleration
 from mocap.geometry.rotations import quat_conjugate, quat_multiply, quat_rotate, quat_to_rotvec
-from mocap.stages.solve import PersonSolveReport, SolveConfig, solve
+from mocap.stages.solve import PersonSolveReport, SeenInViews, SolveConfig, solve
 from mocap.synthetic.body_points import keypoints_on_body
 from mocap.synthetic.gait import walk_and_reach
 
@@ -382,6 +385,72 @@ class TestShortTakesAndPeople:
         text = " ".join(report.sentences)
         assert "3 of 20 frames" in text
         assert "LeftLeg" in text
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[Body, SeenInViews, Keypoints3D]:
+    body, rig = moving_body(45), mixed_rig()
+    xy = np.moveaxis(rig.project(body.xyz), 0, 2) + np.random.default_rng(2).normal(0, 2.0, (45, 1, 5, 33, 2))
+    return body, SeenInViews(reports(rig, body, xy), rig), body.points(noisy(body, 0.01))
+
+
+class TestViews:
+    """What every view shows, in lenses of all kinds; the world of the body moved to where all cameras look."""
+
+    @staticmethod
+    def error(seen: SeenInViews, body: Body, points: Keypoints3D) -> np.ndarray:
+        (motion,), _ = solve(points, body.skeleton, PLAIN, seen)
+        return np.delete(joint_errors(motion, body), columns(body, *SPINE), axis=1)
+
+    def test_joints_are_recovered_from_pixels(self, seen):
+        body, views, points = seen
+        # 2 px are 3 to 6 mm in these lenses, over five views, limbs of constant length and neighbouring frames
+        assert self.error(views, body, points).mean() < 0.005
+
+    def test_a_view_that_swaps_left_and_right_hardly_matters(self, seen):
+        body, views, points = seen
+        xy = views.points.xy.copy()
+        swap = body.keypoint_set.mirror_permutation
+        xy[10:14, :, 1], xy[30:32, :, 3] = xy[10:14, :, 1][..., swap, :], xy[30:32, :, 3][..., swap, :]
+        swapped = SeenInViews(reports(views.rig, body, xy), views.rig)
+        assert self.error(swapped, body, points).mean() < 1.3 * self.error(views, body, points).mean()
+
+    def test_one_view_is_enough_for_half_a_second(self, seen):
+        body, views, points = seen
+        xy, xyz = views.points.xy.copy(), points.xyz.copy()
+        xy[20:35, :, 1:] = np.nan
+        xyz[20:35] = np.nan
+        alone = SeenInViews(reports(views.rig, body, xy), views.rig)
+        error = self.error(alone, body, body.points(xyz))
+        # the body turns by 1.25 rad meanwhile, and a view does not say how far away it is
+        assert error.mean() < 0.012
+        assert error.max() < 0.12
+
+    def test_every_joint_says_how_uncertain_it_is(self, seen):
+        body, views, points = seen
+        xy = views.points.xy.copy()
+        xy[20:35, :, 1:] = np.nan
+        (motion,), _ = solve(points, body.skeleton, PLAIN, SeenInViews(reports(views.rig, body, xy), views.rig))
+        assert motion.joint_sd_m is not None
+        assert motion.joint_sd_m.shape == (45, len(body.skeleton))
+        assert motion.joint_sd_m[24:30].mean() > 1.2 * motion.joint_sd_m[:15].mean()
+
+    def test_the_habits_of_a_measured_detector_are_read_off(self):
+        skeleton, keypoint_set = load_skeleton(), load_keypoint_set("blazepose33")
+        markers = load_markers("humanoid", skeleton, "blazepose33")
+        plain = load_markers("humanoid", skeleton)
+        hips = [markers.keypoints.index(side + "_hip") for side in ("left", "right")]
+        np.testing.assert_allclose(markers.offsets[hips[0]] * [-1, 1, 1], markers.offsets[hips[1]])
+        assert np.abs(markers.offsets[hips]).max() > 0.01  # in front of the joints' centres, by centimetres
+        assert not plain.offsets[hips].any()
+        assert set(keypoint_set.names) & set(markers.keypoints)
+        assert load_markers("humanoid", skeleton, "coco17").rest_offsets is None
+
+
+def reports(rig: Rig, body: Body, xy: np.ndarray) -> Keypoints2D:
+    """As a detector would give them: missing where nothing is imaged."""
+    there = np.asarray(np.isfinite(xy).all(-1))
+    return Keypoints2D(rig.names, body.keypoint_set, np.where(there[..., None], xy, np.nan), there.astype(float), 30.0)
 
 
 class TestCost:

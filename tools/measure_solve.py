@@ -1,0 +1,133 @@
+"""What the trajectory solve makes of a processed take: points in space alone, as before, and what every view shows.
+
+    mocap process sample_sessions/one_person/takes/walk -o OUT
+    python tools/measure_solve.py OUT/derived --rig sample_sessions/one_person/calibration/rig.toml \
+        --truth sample_sessions/one_person/takes/walk/truth.npz
+
+With --truth: mean distance of all 22 joints and of the twelve limb joints (mm), of local and world rotations (degrees),
+and jitter (mean jerk, m/s³; the truth has its own), first with all cameras, then with four of them and less and less to
+go by. Without: reprojection of the body's keypoints on the solved skeleton in all views (px), and jitter.
+The first row of each pair is the solve without views, offsets and habits.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from calibration.camera import Rig
+from calibration.formats import read_calibration
+from mocap.core.keypoints import Keypoints2D
+from mocap.core.motion import Motion
+from mocap.core.skeleton import load_skeleton
+from mocap.core.truth import TakeTruth
+from mocap.evaluation.angle_metrics import rotation_report
+from mocap.evaluation.evaluate_motions import AS_KEYPOINTS
+from mocap.evaluation.evaluate_truth import TrueBodies
+from mocap.evaluation.motion_metrics import jitter_m_s3
+from mocap.io.artefacts import load_keypoints2d
+from mocap.io.truth_file import load_truth
+from mocap.stages.smooth import SmoothConfig, smooth
+from mocap.stages.solve import PersonSolveReport, SeenInViews, SolveConfig, solve
+from mocap.stages.triangulate import TriangulateConfig, triangulate
+from mocap.synthetic.gait import joint_poses
+
+BEFORE = SolveConfig(evidence="points", detector_habits=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A motion, and the solve's own report of it."""
+
+    motion: Motion
+    report: PersonSolveReport
+
+
+def main() -> None:
+    """Solve and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("derived", type=Path, help="folder with associate.h5 of one person")
+    parser.add_argument("--rig", type=Path, required=True)
+    parser.add_argument("--truth", type=Path)
+    options = parser.parse_args()
+    seen = load_keypoints2d(options.derived / "associate.h5")
+    rig = read_calibration(options.rig).subset(seen.cameras)
+    truth = None if options.truth is None else load_truth(options.truth)
+    for name, views in cases(seen, few=truth is not None):
+        for how, config in (("before", BEFORE), ("after", SolveConfig())):
+            found = solved(views, rig, config)
+            print(f"{name:34s} {how:7s} {figures(found, truth)}", flush=True)
+
+
+def cases(seen: Keypoints2D, *, few: bool) -> Iterator[tuple[str, Keypoints2D]]:
+    """The take as it is, then with four cameras and with faults."""
+    yield f"{len(seen.cameras)} cameras", seen
+    if not few:
+        return
+    rng = np.random.default_rng(0)
+    four = cameras(seen, 4)
+    shape, half = four.confidence.shape, four.n_frames // 2
+    yield "4 cameras", four
+    lost = np.broadcast_to((rng.random(shape[:3]) < 0.3)[..., None], shape)
+    yield "4, 30 % of detections removed", without(four, lost)
+    yield "4, 30 % of keypoints removed", without(four, rng.random(shape) < 0.3)
+    gone = np.zeros(shape, dtype=bool)
+    gone[half:, :, 1] = True
+    yield "4, one lost half-way", without(four, gone)
+    yield "4, 5 % of views mirrored", mirrored(four, rng.random(shape[:3]) < 0.05)
+
+
+def cameras(seen: Keypoints2D, count: int) -> Keypoints2D:
+    """The first so many."""
+    parts = seen.xy[:, :, :count], seen.confidence[:, :, :count]
+    return Keypoints2D(seen.cameras[:count], seen.keypoint_set, *parts, seen.fps)
+
+
+def without(seen: Keypoints2D, lost: np.ndarray) -> Keypoints2D:
+    """Reports where `lost` (T, P, C, J) are missing."""
+    xy, confidence = np.where(lost[..., None], np.nan, seen.xy), np.where(lost, 0.0, seen.confidence)
+    return Keypoints2D(seen.cameras, seen.keypoint_set, xy, confidence, seen.fps)
+
+
+def mirrored(seen: Keypoints2D, which: np.ndarray) -> Keypoints2D:
+    """Left and right exchanged in some views (T, P, C)."""
+    swap = seen.keypoint_set.mirror_permutation
+    xy = np.where(which[..., None, None], seen.xy[..., swap, :], seen.xy)
+    confidence = np.where(which[..., None], seen.confidence[..., swap], seen.confidence)
+    return Keypoints2D(seen.cameras, seen.keypoint_set, xy, confidence, seen.fps)
+
+
+def solved(seen: Keypoints2D, rig: Rig, config: SolveConfig) -> Found:
+    """As the pipeline does it."""
+    points, _ = smooth(triangulate(seen, rig, TriangulateConfig())[0], SmoothConfig())
+    motions, report = solve(points, load_skeleton(), config, SeenInViews(seen, rig))
+    return Found(motions[0], report.people[0])
+
+
+def figures(found: Found, truth: TakeTruth | None) -> str:
+    """One row."""
+    motion = found.motion
+    limbs = [motion.skeleton.index(name) for name in AS_KEYPOINTS if name in motion.skeleton.joint_names]
+    _, joints = joint_poses(motion)
+    jitter = f"jitter {jitter_m_s3(joints, motion.fps).mean():.0f}"
+    if truth is None:
+        px = found.report.median_reprojection_px
+        return f"reprojection {px:.2f} px, {jitter}"
+    times = truth.view(truth.rig.names[0]).time_s[: motion.n_frames]
+    true = TrueBodies(truth, ()).at(times, fps=motion.fps).motions[0]
+    error = 1000 * np.linalg.norm(joints - joint_poses(true)[1], axis=-1)
+    turns = rotation_report(motion, true)
+    row = f"joints {error.mean():5.2f} mm, limbs {error[:, limbs].mean():5.2f} mm, local {turns.local_deg.mean:.2f}°, "
+    row += f"world {turns.world_deg.mean:.2f}°, {jitter}, reprojection {found.report.median_reprojection_px:.2f} px"
+    if motion.joint_sd_m is None:
+        return row
+    ratio = np.sqrt(np.square(error / 1000 / motion.joint_sd_m).mean())
+    return f"{row}, error over its expectation {ratio:.2f}"
+
+
+if __name__ == "__main__":
+    main()
