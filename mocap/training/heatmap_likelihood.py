@@ -25,8 +25,3 @@ def heatmap_cross_entropy(
     cost = torch.special.xlogy(wanted, wanted).sum(-1) - (wanted * log_chance).sum(-1)
     shown = (weight > 0) & (wanted.sum(-1) > 0)
     return (torch.where(shown, cost, 0.0) * weight).sum() / weight.sum().clamp(min=1e-6)
-
-
-def chances(logits: Float[Tensor, "*b K H W"]) -> Float[Tensor, "*b K H W"]:
-    """Softmax over the cells."""
-    return logits.flatten(-2).softmax(-1).unflatten(-1, logits.shape[-2:])
