@@ -51,7 +51,7 @@ class FeetConfig(Config):
     near_floor_m: float = Field(default=0.03, gt=0)
     max_level_deg: float = Field(default=12.0, ge=0)
     max_sole_m: float = Field(default=0.03, ge=0)
-    fade_s: float = Field(default=0.08, gt=0)
+    fade_s: float = Field(default=0.12, gt=0)
 
 
 class FootQuality(Report):
