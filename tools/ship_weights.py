@@ -57,12 +57,13 @@ def of_run(run: Path, recipe: Path) -> dict[str, str]:
     day = datetime.fromisoformat(start["started"]).date()
     command = f"mocap train {record['task']} --config {recipe.as_posix()} -o RUN"
     schedule = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["schedule"]
+    commit = str(code.get("commit", "unknown"))[:12]
     changed = " with uncommitted changes" if code.get("uncommitted_characters") else ""
     told = (
         f"`{recipe.as_posix()}`, run on {day} by `{command}`: {summary['steps']} of at most {schedule['steps']} steps "
         f"in {summary['seconds'] / 60:.0f} minutes (at most {schedule['minutes']:.0f}, 0: any) of a shared processor, "
         f"torch {environment['packages']['torch']}; a machine with nothing else to do makes all steps. The weights are "
-        f"those of step {summary['best_step']}, averaged. Code: commit {str(code.get('commit', 'unknown'))[:12]}{changed}. "
+        f"those of step {summary['best_step']}, averaged. Code: commit {commit}{changed}. "
         f"Validation there: {listed(summary['best'])}."
     )
     option = f"--{record['task']} RUN"
