@@ -36,7 +36,7 @@ from mocap.segmented_detection import SegmentStore, detect_in_segments, forget_p
 from mocap.stage_cache import CachedStage, Codec, Observer, SilentObserver
 from mocap.stages.associate import AssociateConfig, associate
 from mocap.stages.detect import DetectConfig
-from mocap.stages.export import ExportConfig, export
+from mocap.stages.export import FORMATS, ExportConfig, export
 from mocap.stages.feet import FeetConfig, settle_feet
 from mocap.stages.repair import RepairConfig, repair
 from mocap.stages.smooth import SmoothConfig, smooth
@@ -257,7 +257,7 @@ class _Run:
         solved = self._stage("solve", MOTIONS, lambda points: self._solve(points, repaired), smoothed)
         files, name = exported_files(self.job.folders.export), self.job.take.name
         settled = self._stage("feet", MOTIONS, lambda motions: settle_feet(motions, config.feet), solved)
-        exported = self._stage("export", files, self._export, settled, name)
+        exported = self._stage("export", files, lambda moved: self._export(moved, smoothed), settled, name)
         return [detected, associated, repaired, triangulated, smoothed, solved, settled, exported]
 
     def _stage(
@@ -343,6 +343,9 @@ class _Run:
             progress=lambda done, total: self.observer.progressed("detect", done, total),
         )
 
-    def _export(self, motions: tuple[Motion, ...]) -> tuple[list[str], Report]:
-        paths, report = export(motions, self.job.folders.export, self.job.take.name, self.config.export)
+    def _export(self, motions: tuple[Motion, ...], smoothed: CachedStage[Keypoints3D]) -> tuple[list[str], Report]:
+        points_wanted = any(FORMATS[name].holds == "points" for name in self.config.export.formats)
+        points = smoothed.get() if points_wanted else None
+        folder, name = self.job.folders.export, self.job.take.name
+        paths, report = export(motions, folder, name, self.config.export, points=points)
         return [path.name for path in paths], report

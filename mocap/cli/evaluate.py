@@ -51,7 +51,7 @@ jitter need no truth. Else frame i of a result is compared with the bodies at th
 first camera.
 """
 POINTS_EXAMPLE = """
-Files: keypoints of a take ([bold]smooth.h5[/], [bold]triangulate.h5[/]) or its motion ([bold]solve.h5[/]),
+Files: keypoints of a take ([bold]smooth.h5[/], [bold]triangulate.h5[/]) or its motion ([bold]feet.h5[/]),
 truth.npz, BVH, .npz (names, xyz in metres) or .csv (frame,name,x,y,z). Points are compared by name, frame by frame.
 
 [bold]Examples[/]

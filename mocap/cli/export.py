@@ -10,6 +10,7 @@ import typer
 from mocap.cli.console import print_json, stderr, stdout
 
 if TYPE_CHECKING:
+    from mocap.core.keypoints import Keypoints3D
     from mocap.core.motion import Motion
     from mocap.io.axes import Up
     from mocap.stages.export import ExportConfig
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
 def command(
     motion: Annotated[
-        Path, typer.Argument(help="A solved motion (derived/solve.h5 of a take), or a .bvh or .fbx file.")
+        Path, typer.Argument(help="A solved motion (derived/feet.h5 of a take), or a .bvh, .fbx or .glb file.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A folder, or one file such as dance.fbx.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A folder, or one file such as dance.fbx.")] = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -49,14 +50,29 @@ def command(
     from_unit: Annotated[
         str | None, typer.Option(help="Unit of a .bvh that is read: cm, m, mm, in or metres a unit. Default: guessed.")
     ] = None,
+    blender: Annotated[
+        Path | None,
+        typer.Option(
+            help="A scene with the take's cameras and videos: a .blend, through your Blender, or a .py to run there."
+        ),
+    ] = None,
+    take: Annotated[
+        Path | None, typer.Option(help="With --blender: whose cameras. Default: the take that the motion lies in.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Convert a solved motion to animation files.
 
-    Example: mocap export takes/walk/derived/solve.h5 --preset unity -o walk.fbx
+    Example: mocap export takes/walk/derived/feet.h5 --preset unity -o walk.fbx
     """
+    from mocap.core.errors import InputError
     from mocap.stages.export import export
 
+    if blender is not None and out is None:
+        _hand_to_blender(read_motions(motion, from_up, from_unit), motion, blender, take)
+        return
+    if out is None or blender is not None:
+        raise InputError("one of the two is wanted", where="--out, --blender")
     single = out.suffix != "" and not out.is_dir()
     formats = to or ([_format_of(out)] if single else None)
     config = _config(
@@ -75,12 +91,30 @@ def command(
     folder, name = (out.parent, out.stem) if single else (out, _name(motion))
     if single:
         _require_one_file(out, config, motions)
-    paths, report = export(motions, folder, name, config)
+    paths, report = export(motions, folder, name, config, points=_points(motion))
     if as_json:
         print_json({"paths": [str(path) for path in paths], **report.model_dump(mode="json")})
         return
     for path, file in zip(paths, report.files, strict=True):
         stdout.print(f"{path}  {file.n_frames} frames at {file.fps:g}/s, {file.n_joints} joints", soft_wrap=True)
+
+
+def _hand_to_blender(motions: tuple[Motion, ...], source: Path, out: Path, take: Path | None) -> None:
+    from mocap.blender_handoff import hand_to_blender, take_of
+
+    own = take or take_of(source)
+    if own is None:
+        stderr.print("No take is known, so the scene has no cameras: name one with --take.", soft_wrap=True)
+    for path in hand_to_blender(motions, out, take=own, name=_name(source)):
+        stdout.print(str(path), soft_wrap=True)
+
+
+def _points(motion: Path) -> Keypoints3D | None:
+    """The smoothed keypoints that lie beside a solved motion, for formats of points."""
+    from mocap.io.artefacts import load_keypoints3d
+
+    beside = motion.parent / "smooth.h5"
+    return load_keypoints3d(beside) if motion.suffix.lower() in (".h5", ".hdf5") and beside.is_file() else None
 
 
 def _config(**values: object) -> ExportConfig:
@@ -149,8 +183,12 @@ def read_motions(path: Path, from_up: str | None = None, from_unit: str | None =
         from mocap.io.fbx_people import read_fbx_people
 
         return tuple(person.motion for person in read_fbx_people(path))
+    if suffix in (".glb", ".gltf"):
+        from mocap.io.gltf_people import read_gltf_people
+
+        return tuple(person.motion for person in read_gltf_people(path))
     raise FileFormatError(
-        f"motions are read from .h5, .bvh and .fbx, not from {suffix or 'a name without suffix'}", where=path
+        f"motions are read from .h5, .bvh, .fbx and .glb, not from {suffix or 'a name without suffix'}", where=path
     )
 
 
@@ -196,6 +234,6 @@ def _unit(text: str) -> float:
 
 
 def _name(path: Path) -> str:
-    """`walk` for walk.bvh and for takes/walk/derived/solve.h5."""
+    """`walk` for walk.bvh and for takes/walk/derived/feet.h5."""
     full = path.resolve()
     return full.parent.parent.name if full.parent.name == "derived" else full.stem

@@ -15,6 +15,7 @@ from mocap.cli import (
     fit,
     models,
     process,
+    retarget,
     synth,
     train,
 )
@@ -34,6 +35,7 @@ app.command("process", short_help="Turn takes into BVH.")(explained(process.comm
 app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
 app.command("export")(explained(export.command))
 app.command("fit", short_help="Fit a body to processed takes.")(explained(fit.command))
+app.command("retarget", short_help="Put a motion onto your own character.")(explained(retarget.command))
 app.command("synth", short_help="Make a synthetic session with ground truth.")(explained(synth.command))
 app.command("train", short_help="Train a network.")(explained(train.command))
 app.command("doctor")(explained(doctor.command))

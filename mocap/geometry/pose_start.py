@@ -46,7 +46,7 @@ def start_pose(
     tracks = _filled(targets, confidence)
     exact = [m for m in range(len(markers)) if markers.means_joint[m] and m in tracks]
     seen = {int(markers.at[m]): tracks[m] for m in exact}
-    root, chest, translation = _torso(model, markers.torso, seen)
+    root, chest, translation = _torso(model, markers.torso, seen, len(targets))
     if not (seen.keys() & {*markers.torso.lower, *markers.torso.upper}) and tracks:
         translation = torch.stack(list(tracks.values())).mean(0)
     at_rest = rest_pose(model, len(targets))
@@ -84,11 +84,10 @@ def _running_median(track: Float[np.ndarray, "n 3"], half: int = 2) -> Float[np.
 
 
 def _torso(
-    model: PoseModel, torso: Torso, seen: dict[int, Float[Tensor, "T 3"]]
+    model: PoseModel, torso: Torso, seen: dict[int, Float[Tensor, "T 3"]], n_frames: int
 ) -> tuple[Float[Tensor, "T 4"], Float[Tensor, "T 4"], Float[Tensor, "T 3"]]:
     """World rotations of the root and of the chest, and the root's position; upright where only one end is seen."""
     pairs = {pair: all(j in seen for j in pair) for pair in (torso.lower, torso.upper)}
-    n_frames = len(next(iter(seen.values()))) if seen else 1
     upright = quat_identity(n_frames)
     if not any(pairs.values()):
         return upright, upright, torch.zeros(n_frames, 3, dtype=torch.float64)

@@ -13,6 +13,7 @@ from mocap.core.motion import Motion
 from mocap.core.skin import SkinnedMesh
 from mocap.io.axes import Up
 from mocap.io.bvh import guess_conventions, motion_from_bvh, read_bvh, split_roots
+from mocap.io.fbx_people import read_fbx_people
 from mocap.io.gltf_people import read_gltf_people
 
 STRETCH_M = 10.0
@@ -38,7 +39,7 @@ class CharacterFile:
 
 def read_character(path: Path, *, person: str | None = None) -> CharacterFile:
     """person: which of several skeletons in the file, by the name of its root or its own."""
-    readers = {".bvh": _from_bvh, ".glb": _from_gltf, ".gltf": _from_gltf}
+    readers = {".bvh": _from_bvh, ".fbx": _from_fbx, ".glb": _from_gltf, ".gltf": _from_gltf}
     suffix = path.suffix.lower()
     if suffix not in readers:
         raise FileFormatError(
@@ -46,15 +47,23 @@ def read_character(path: Path, *, person: str | None = None) -> CharacterFile:
         )
     if not path.is_file():
         raise InputError("no such file", where=path)
-    found = readers[suffix](path)
-    names = [f"{own.motion.person} ({own.motion.skeleton.joint_names[0]})" for own in found]
-    chosen = [own for own in found if person in (None, own.motion.person, own.motion.skeleton.joint_names[0])]
-    if len(chosen) != 1:
-        what = "several skeletons" if person is None else f"no one skeleton called {person!r}"
-        raise InputError(f"has {what}: {', '.join(names)}", where=path, remedy="Name one with --person.")
-    own = chosen[0]
-    skeleton = replace(own.motion.skeleton, name=path.stem)
-    return replace(own, motion=replace(own.motion, skeleton=skeleton))
+    own = _chosen(readers[suffix](path), person, path)
+    return replace(own, motion=replace(own.motion, skeleton=replace(own.motion.skeleton, name=path.stem)))
+
+
+def _chosen(found: list[CharacterFile], person: str | None, path: Path) -> CharacterFile:
+    """By name; without one, the largest skeleton, which is the body where props have bones too."""
+    names = [f"{own.motion.person} ({len(own.motion.skeleton)} joints)" for own in found]
+    fitting = [own for own in found if person in (None, own.motion.person, own.motion.skeleton.joint_names[0])]
+    if not fitting:
+        raise InputError(f"has no skeleton called {person!r}, but {', '.join(names)}", where=path)
+    largest = max(fitting, key=lambda own: len(own.motion.skeleton))
+    if sum(len(own.motion.skeleton) == len(largest.motion.skeleton) for own in fitting) > 1:
+        raise InputError(f"has several skeletons: {', '.join(names)}", where=path, remedy="Name one with --person.")
+    if len(fitting) == 1:
+        return largest
+    told = f"{path.name} has {len(found)} skeletons; the largest was taken, {largest.motion.person}."
+    return replace(largest, notes=(*largest.notes, told))
 
 
 def _from_bvh(path: Path) -> list[CharacterFile]:
@@ -73,6 +82,11 @@ def _from_bvh(path: Path) -> list[CharacterFile]:
         told = (f"{path.name}: {guess.reason} (guessed).",)
         found.append(CharacterFile(motion, up=guess.up, metres_per_unit=unit, notes=told))
     return found
+
+
+def _from_fbx(path: Path) -> list[CharacterFile]:
+    people = read_fbx_people(path, max_stretch_m=STRETCH_M)
+    return [CharacterFile(own.motion, own.axes, own.skins) for own in people]
 
 
 def _from_gltf(path: Path) -> list[CharacterFile]:

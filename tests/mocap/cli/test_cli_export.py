@@ -117,7 +117,7 @@ def test_inputs_that_cannot_be(tmp_path):
     (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT\n")
     for name, sentence in [
         ("none.h5", "none.h5: no such file"),
-        ("walk.mp4", "motions are read from .h5, .bvh and .fbx, not from .mp4"),
+        ("walk.mp4", "motions are read from .h5, .bvh, .fbx and .glb, not from .mp4"),
         ("bad.bvh", "bad.bvh:3: expected the name of a joint, found 'the end of the hierarchy'"),
     ]:
         done = run(tmp_path / name, "-o", tmp_path / "out")
