@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 app.command("board", short_help="Make a calibration board to print.")(explained(board.command))
 app.command("calibrate", short_help="Make the rig of a session from clips of a board.")(explained(calibrate.command))
-app.command("process", short_help="Turn takes into BVH.")(explained(process.command))
+app.command("process", short_help="Turn takes into animation files.")(explained(process.command))
 app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
 app.command("export")(explained(export.command))
 app.command("fit", short_help="Fit a body to processed takes.")(explained(fit.command))

@@ -48,7 +48,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Run every stage again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Turn takes into BVH."""
+    """Turn takes into animation files."""
     start_plain_log()
     from mocap.core.config import load_config
     from mocap.jobs import find_jobs
