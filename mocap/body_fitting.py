@@ -10,6 +10,7 @@ from calibration.formats import read_calibration
 from mocap.core.body_motion import BodyMotion
 from mocap.core.errors import InputError
 from mocap.core.motion import Motion
+from mocap.geometry.marker_views import SeenInViews
 from mocap.io import artefacts
 from mocap.io.artefacts import write_text_atomic
 from mocap.io.body_files import MESH_FORMATS, save_body_motion, write_meshes
@@ -18,7 +19,7 @@ from mocap.models.body_family import BodyFamily
 from mocap.models.body_skin import skinned_mesh
 from mocap.pipeline import PipelineConfig, TakeJob, prepare
 from mocap.stages.export import ExportConfig, export
-from mocap.stages.fit_body import FitBodyConfig, FitBodyReport, SeenTake, body_family, fit_body
+from mocap.stages.fit_body import FitBodyConfig, FitBodyReport, body_family, fit_body
 
 FRAMES_AT_ONCE = 64
 """Of the skin, in memory."""
@@ -59,14 +60,14 @@ def _artefact(job: TakeJob, stage: str) -> Path:
     return path
 
 
-def _seen(job: TakeJob) -> SeenTake:
+def _seen(job: TakeJob) -> SeenInViews:
     """What the cameras saw, with left and right repaired where the pipeline has done so."""
     repaired = job.folders.derived / "repair.h5"
     points = artefacts.load_keypoints2d(repaired if repaired.is_file() else _artefact(job, "associate"))
     if job.take.videos:
-        return SeenTake(points, prepare(job, PipelineConfig()).rig)
+        return SeenInViews(points, prepare(job, PipelineConfig()).rig)
     rig, _, _ = rig_of_cameras(read_calibration(job.rig_path), job.take.cameras, {})
-    return SeenTake(points, rig)
+    return SeenInViews(points, rig)
 
 
 def _meshes(body: BodyMotion, family: BodyFamily, path: Path, formats: Sequence[str]) -> list[Path]:

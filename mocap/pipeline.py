@@ -24,6 +24,7 @@ from mocap.core.motion import Motion
 from mocap.core.session import Take
 from mocap.core.skeleton import load_skeleton
 from mocap.exported_files import exported_files
+from mocap.geometry.marker_views import SeenInViews
 from mocap.io import artefacts
 from mocap.io.artefacts import remove_leftovers
 from mocap.io.subject_heatmaps import SubjectHeatmaps
@@ -40,7 +41,7 @@ from mocap.stages.export import FORMATS, ExportConfig, export
 from mocap.stages.feet import FeetConfig, settle_feet
 from mocap.stages.repair import RepairConfig, repair
 from mocap.stages.smooth import SmoothConfig, smooth
-from mocap.stages.solve import SeenInViews, SolveConfig, solve
+from mocap.stages.solve import SolveConfig, solve
 from mocap.stages.triangulate import Evidence, TriangulateConfig, triangulate
 from mocap.take_report import key_figures, told_by, write_take_report
 

@@ -21,8 +21,9 @@ import numpy as np
 from calibration.camera import Rig
 from mocap.core.keypoints import Keypoints2D, load_keypoint_set
 from mocap.core.skeleton import load_skeleton
+from mocap.geometry.marker_views import SeenInViews
 from mocap.stages.smooth import SmoothConfig, smooth
-from mocap.stages.solve import SeenInViews, SolveConfig, solve
+from mocap.stages.solve import SolveConfig, solve
 from mocap.stages.triangulate import TriangulateConfig, triangulate
 from mocap.synthetic.body_points import keypoints_on_body
 from mocap.synthetic.detector_config import clean

@@ -16,10 +16,11 @@ import numpy as np
 
 from calibration.formats import read_calibration
 from mocap.core.motion import Motion
+from mocap.geometry.marker_views import SeenInViews
 from mocap.io import artefacts
 from mocap.io.truth_file import load_truth
 from mocap.io.world_joints import joint_worlds
-from mocap.stages.fit_body import FitBodyConfig, SeenTake, fit_body
+from mocap.stages.fit_body import FitBodyConfig, fit_body
 from mocap.synthetic.anny_body import anny_bodies
 
 EVERY = 5
@@ -41,7 +42,7 @@ def measure(results: Path, truth_path: Path, rig_path: Path, *, views: bool) -> 
     bodies.skeleton(bodies.space.usual)  # loads Anny, which is no part of the fit
     start, cpu = time.perf_counter(), time.process_time()
     config = FitBodyConfig(views=views)
-    fitted, report = fit_body(points, bodies, config, seen=SeenTake(seen, read_calibration(rig_path)))
+    fitted, report = fit_body(points, bodies, config, seen=SeenInViews(seen, read_calibration(rig_path)))
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     true_shape = np.array([person.shape[name] for name in bodies.space.names])
     true_motion = replace(person.motion, fps=points.fps)

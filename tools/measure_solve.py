@@ -29,10 +29,11 @@ from mocap.evaluation.angle_metrics import rotation_report
 from mocap.evaluation.evaluate_motions import AS_KEYPOINTS
 from mocap.evaluation.evaluate_truth import TrueBodies
 from mocap.evaluation.motion_metrics import jitter_m_s3
+from mocap.geometry.marker_views import SeenInViews
 from mocap.io.artefacts import load_keypoints2d
 from mocap.io.truth_file import load_truth
 from mocap.stages.smooth import SmoothConfig, smooth
-from mocap.stages.solve import PersonSolveReport, SeenInViews, SolveConfig, solve
+from mocap.stages.solve import PersonSolveReport, SolveConfig, solve
 from mocap.stages.triangulate import TriangulateConfig, triangulate
 from mocap.synthetic.gait import joint_poses
 

@@ -130,6 +130,7 @@ def write_meshes(
         mesh = trimesh.Trimesh(vertices, faces, process=False)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             exported = mesh.export(file_type=kind)
+            assert isinstance(exported, (str, bytes))
             file.write(exported.encode() if isinstance(exported, str) else exported)
         paths.append(path)
     return paths

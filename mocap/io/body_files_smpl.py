@@ -7,7 +7,6 @@ attributes are looked at. Nothing is imported or called; any other name is refus
 
 from __future__ import annotations
 
-import pickletools
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from scipy.sparse import csc_array, csr_array
 
 from mocap.core.errors import FileFormatError, InputError
 from mocap.core.smpl_arrays import SmplArrays
-from mocap.io.numpy_pickle import KnownName, NumpyMachine
+from mocap.io.numpy_pickle import KnownName, NumpyMachine, result_of
 from mocap.io.plain_pickle import NotPlainDataError
 
 KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
@@ -95,19 +94,7 @@ def _arrays(values: Mapping[str, Any]) -> SmplArrays:
 
 def parse_model_pickle(data: Any) -> Any:
     """The value of a pickle (bytes or an open file) of arrays, sparse matrices and chumpy's leaves, as numpy arrays."""
-    machine = ModelMachine()
-    try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "STOP":
-                return _settled(machine.result())
-            machine.step(opcode.name, argument)
-    except NotPlainDataError:
-        raise
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
-        raise NotPlainDataError(f"broken ({error})") from None
-    except RecursionError:
-        raise NotPlainDataError("nested too deeply") from None
-    raise NotPlainDataError("ends early")
+    return result_of(ModelMachine(), data, _settled)
 
 
 class _Instance:

@@ -52,11 +52,15 @@ def read_numpy_object(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
 
 def parse_numpy_pickle(data: bytes | BinaryIO) -> Any:
     """The value of a pickle of arrays and plain data. Raises NotPlainDataError for anything else."""
-    machine = NumpyMachine()
+    return result_of(NumpyMachine(), data, _settled)
+
+
+def result_of(machine: PlainMachine, data: bytes | BinaryIO, settled: Callable[[Any], Any]) -> Any:
+    """What a machine makes of a pickle's steps, `settled`. Raises NotPlainDataError for refused and broken ones."""
     try:
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name == "STOP":
-                return _settled(machine.result())
+                return settled(machine.result())
             machine.step(opcode.name, argument)
     except NotPlainDataError:
         raise

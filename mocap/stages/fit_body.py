@@ -5,7 +5,7 @@ Anny (free to use) by default; SMPL, SMPL-H or SMPL-X with the file that a user 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +14,22 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from calibration.camera import Rig
 from mocap.core.body_motion import BodyModelName, BodyMotion, Gender
 from mocap.core.config import Config, Report
 from mocap.core.errors import ConfigError, InputError, NoPersonError
-from mocap.core.keypoints import Keypoints2D, Keypoints3D
+from mocap.core.keypoints import Keypoints3D
 from mocap.core.markers import MarkerSet, load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
+from mocap.geometry.marker_views import SeenInViews, views_of
 from mocap.geometry.pose_model import Placement, local_rotations, place
+from mocap.geometry.pose_prior import pose_prior
 from mocap.geometry.pose_solver import Observations
-from mocap.geometry.projection import camera_tensors
-from mocap.geometry.reprojection import Views
 from mocap.geometry.threads import one_thread
 from mocap.models.body_evidence import BodyEvidence
 from mocap.models.body_family import BodyFamily, body_markers
 from mocap.models.body_feet import no_soles, standing_soles
-from mocap.models.body_fit import BodyFit, FitOptions, fit_body_to, pose_prior
+from mocap.models.body_fit import BodyFit, FitOptions, fit_body_to
 from mocap.models.body_sizes import SizedBodies, sized_bodies, torso_length
 
 SHARE = 0.1
@@ -93,14 +92,6 @@ class FitBodyReport(Report):
     sentences: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class SeenTake:
-    """What the cameras saw of the people whose points in space are fitted, and the cameras."""
-
-    points: Keypoints2D
-    rig: Rig
-
-
 def body_family(config: FitBodyConfig) -> BodyFamily:
     """The bodies that the configuration names; reads the user's file."""
     if config.model == "anny":
@@ -123,7 +114,7 @@ def body_family(config: FitBodyConfig) -> BodyFamily:
 
 
 def fit_body(
-    points: Keypoints3D, family: BodyFamily, config: FitBodyConfig, *, seen: SeenTake | None = None
+    points: Keypoints3D, family: BodyFamily, config: FitBodyConfig, *, seen: SeenInViews | None = None
 ) -> tuple[tuple[BodyMotion, ...], FitBodyReport]:
     """One body a person, finite in every frame. seen: of the same people and frames, for the reprojection."""
     markers = _markers(points, family, config)
@@ -173,7 +164,7 @@ def _markers(points: Keypoints3D, family: BodyFamily, config: FitBodyConfig) -> 
 
 
 def _known(
-    points: Keypoints3D, seen: SeenTake | None, markers: MarkerSet, person: int, config: FitBodyConfig
+    points: Keypoints3D, seen: SeenInViews | None, markers: MarkerSet, person: int, config: FitBodyConfig
 ) -> _Known:
     columns = points.keypoint_set.indices(markers.keypoints)
     confidence = points.confidence[:, person, columns].copy()
@@ -188,27 +179,11 @@ def _known(
     views = None
     if seen is not None:
         kept = np.where(rare, 0.0, 1.0)
-        views = _views(seen, markers, person, torch.from_numpy(kept), config)
+        views = views_of(seen, markers, person, noise=config.noise, share=SHARE)
+        views = replace(views, confidence=views.confidence * torch.from_numpy(kept)[:, None])
     left_out = [markers.keypoints[m] for m in np.flatnonzero(rare)]
     standing = standing_soles(in_space, markers, points.fps) if config.floor else no_soles(points.n_frames)
     return _Known(BodyEvidence(in_space, standing, views), torch.from_numpy(frames), left_out)
-
-
-def _views(seen: SeenTake, markers: MarkerSet, person: int, kept: Float[Tensor, "M"], config: FitBodyConfig) -> Views:
-    """Scaled to their distance, and rid of the detector's habits, only about a pose."""
-    columns = seen.points.keypoint_set.indices(markers.keypoints)
-    px = torch.from_numpy(seen.points.xy[:, person][:, :, columns].transpose(0, 2, 1, 3).copy())
-    confidence = torch.from_numpy(seen.points.confidence[:, person][:, :, columns].transpose(0, 2, 1).copy())
-    return Views(
-        cameras=camera_tensors(seen.rig.subset(seen.points.cameras)),
-        reported=torch.nan_to_num(px),
-        px=torch.nan_to_num(px),
-        confidence=confidence * kept[:, None],
-        noise=torch.from_numpy(markers.view_noise * config.noise),
-        habits=torch.from_numpy(markers.habits),
-        px_per_m=torch.ones_like(confidence[:, 0]),
-        share=SHARE,
-    )
 
 
 def _habits(markers: MarkerSet, family: BodyFamily) -> Float[np.ndarray, "M 3"]:

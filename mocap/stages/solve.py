@@ -11,14 +11,15 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from calibration.camera import Rig
 from mocap.core.config import Config, Report
 from mocap.core.errors import InputError, NoPersonError
-from mocap.core.keypoints import Keypoints2D, Keypoints3D
-from mocap.core.markers import JointPriors, MarkerSet, load_markers
+from mocap.core.keypoints import Keypoints3D
+from mocap.core.markers import MarkerSet, load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
+from mocap.geometry.marker_views import SeenInViews, views_of
 from mocap.geometry.pose_model import Placement, Pose, PoseModel, local_rotations, place, pose_model
+from mocap.geometry.pose_prior import keyframes, pose_prior
 from mocap.geometry.pose_quality import (
     angular_acceleration,
     jitter,
@@ -29,7 +30,6 @@ from mocap.geometry.pose_quality import (
 from mocap.geometry.pose_solver import (
     Evidence,
     Observations,
-    PosePrior,
     PoseProblem,
     SolverOptions,
     SolverTrace,
@@ -38,7 +38,6 @@ from mocap.geometry.pose_solver import (
 from mocap.geometry.pose_start import start_pose
 from mocap.geometry.pose_uncertainty import joint_spread
 from mocap.geometry.pose_windows import Windows, solve_in_windows
-from mocap.geometry.projection import camera_tensors
 from mocap.geometry.reprojection import Views
 from mocap.geometry.subject import Subject, SubjectModel, first_guess, refine_subject, subject_model
 from mocap.geometry.threads import one_thread
@@ -137,14 +136,6 @@ class _Solved:
 
 
 @dataclass(frozen=True, eq=False)
-class SeenInViews:
-    """What the cameras of a rig have seen of the same people and keypoints, frame by frame."""
-
-    points: Keypoints2D
-    rig: Rig
-
-
-@dataclass(frozen=True, eq=False)
 class _Seen:
     observations: Observations
     views: Views | None
@@ -202,7 +193,7 @@ def _seen(
     """A person's evidence, without keypoints that are hardly ever seen."""
     columns = points.keypoint_set.indices(markers.keypoints)
     sure = torch.from_numpy(points.confidence[:, person, columns].copy())
-    seen_by = None if views is None else _views_of(views, markers, person, config)
+    seen_by = None if views is None else views_of(views, markers, person, noise=config.noise, share=_SHARE)
     fits_views = seen_by is not None and config.evidence == "views"
     shown = torch.maximum(sure, seen_by.confidence.amax(-1)) if seen_by is not None and fits_views else sure
     frames = (shown > 0).sum(-1) >= config.min_keypoints
@@ -222,37 +213,19 @@ def _seen(
     return _Seen(observations, seen_by, shown, frames, left_out, fits_views)
 
 
-def _views_of(views: SeenInViews, markers: MarkerSet, person: int, config: SolveConfig) -> Views:
-    """One person's views; scaled to their distance, and rid of the detector's habits, only about a pose."""
-    points = views.points
-    columns = points.keypoint_set.indices(markers.keypoints)
-    reported = torch.from_numpy(np.swapaxes(np.nan_to_num(points.xy[:, person][:, :, columns]), 1, 2).copy())
-    confidence = torch.from_numpy(np.swapaxes(points.confidence[:, person][:, :, columns], 1, 2).copy())
-    return Views(
-        cameras=camera_tensors(views.rig.subset(points.cameras)),
-        reported=reported,
-        px=reported,
-        confidence=confidence,
-        noise=torch.from_numpy(markers.view_noise * config.noise),
-        habits=torch.from_numpy(markers.habits),
-        px_per_m=torch.ones_like(confidence[:, 0]),
-        share=_SHARE,
-    )
-
-
 def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: float, config: SolveConfig) -> _Solved:
     skeleton, markers = body
     points = seen.observations
     template = pose_model(skeleton, markers)
     sizes = subject_model(skeleton, markers, template)
     smoothness = config.smoothness * (_UNFILTERED if seen.fits_views else 1.0)
-    prior = _prior(markers.priors, template, fps, smoothness)
+    prior = pose_prior(markers.priors, template, fps, smoothness)
     subject, measured = first_guess(sizes, markers, points.targets, points.confidence)
     if not config.fit_lengths:
         subject, measured = Subject(torch.ones_like(subject.scales), subject.shifts), np.zeros_like(measured)
     start = start_pose(sizes.sized(subject), markers, prior.rest, points.targets, points.confidence)
     if config.fit_lengths:
-        frames = _keyframes(seen.shown, seen.frames, config.keyframes)
+        frames = keyframes(seen.shown, seen.frames, config.keyframes)
         alone = PoseProblem(sizes.sized(subject), points.frames(frames), prior.without_time())
         subject = _refined(sizes, subject, alone, seen.evidence.frames(frames), start.frames(frames))
     model = sizes.sized(subject)
@@ -265,39 +238,11 @@ def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: 
     return _Solved(sizes, subject, model, measured, pose, trace, spread.square().add(_PERSON_SD_M**2).sqrt())
 
 
-def _prior(priors: JointPriors, model: PoseModel, fps: float, smoothness: float) -> PosePrior:
-    """Precisions by angle; those of second differences from the densities of acceleration (see the marker set)."""
-    joint, axis = model.joint.numpy(), model.axis.numpy()
-    precision = np.diag(priors.rest_sd[joint, axis] ** -2.0)
-    for (a, b), spread in zip(priors.shares, priors.share_sd, strict=True):
-        for i in range(3):
-            first, second = (np.flatnonzero((joint == j) & (axis == i)) for j in (a, b))
-            if len(first) and len(second):
-                pair = np.array([first[0], second[0]])
-                precision[np.ix_(pair, pair)] += spread**-2.0 * np.array([[1, -1], [-1, 1]])
-    still, per_frame = smoothness**2 * fps, smoothness**2 * fps**3
-    return PosePrior(
-        rest=model.clamped(torch.from_numpy(priors.rest[joint, axis])[None])[0],
-        precision=torch.from_numpy(precision),
-        upright=priors.upright_sd**-2.0,
-        translation=(still / priors.root_drift[0] ** 2, per_frame / priors.root_acceleration**2),
-        root=(still / priors.root_drift[1] ** 2, per_frame / float(priors.acceleration[0]) ** 2),
-        angles=per_frame / torch.from_numpy(priors.acceleration[joint]) ** 2,
-    )
-
-
 def _refined(sizes: SubjectModel, guess: Subject, alone: PoseProblem, evidence: Evidence, start: Pose) -> Subject:
     """A subject's sizes from some frames: posed by their points as the guess allows, then fitted to the evidence."""
     pose, _ = solve_poses(alone, start, _ROUGH)
     about = evidence.placed(alone.model, place(alone.model, pose))
     return refine_subject(sizes, guess, about, alone.prior, pose)
-
-
-def _keyframes(confidence: Float[Tensor, "T M"], observed: Bool[Tensor, "T"], count: int) -> Tensor:
-    """From equal parts of the observed frames, the one of each that was seen best."""
-    frames = torch.nonzero(observed)[:, 0]
-    best = [part[confidence[part].sum(-1).argmax()] for part in torch.tensor_split(frames, min(count, len(frames)))]
-    return torch.stack(best)
 
 
 def _stages(config: SolveConfig) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ SESSION = Path("sample_sessions") / "one_person"
 BLENDER_PACKAGES = ("bpy==4.5.*", "numpy<2")
 PEERS = ("aniposelib==0.8.0", "caliscope==0.11.8", "pose2sim==0.10.49")
 PEERS_NEED = (
-    *("anytree==2.13.0", "av", "c3d==0.6.0", "jax==0.10.2", "matplotlib", "numba==0.68.1", "numpy"),
+    *("anytree==2.13.0", "av", "c3d", "jax==0.10.2", "matplotlib", "numba==0.68.1", "numpy"),
     *("opencv-contrib-python", "pandas==3.1.1", "platformdirs", "rich", "rtoml==0.14.0", "scipy", "toml==0.10.2"),
     *("tqdm==4.70.1", "typing-extensions"),
 )
@@ -52,8 +52,8 @@ Next, in Blender
   File > Import > Motion Capture (.bvh), choose the file, set Scale to 0.01 (it is in centimetres) and keep
   "Y Up"; tick "Update Scene FPS" and "Update Scene Duration", then press Space to play.
 Next, in Unity
-  Unity reads no BVH. In Blender select the armature, File > Export > FBX, tick "Selected Objects", untick
-  "Add Leaf Bones", and put the .fbx into Assets. In its inspector choose Rig > Animation Type > Humanoid, Apply.
+  {mocap} export {motion} --preset unity -o walk.fbx
+  and put walk.fbx into Assets. In its inspector choose Rig > Animation Type > Humanoid, Apply.
 Then, with your own cameras
   {mocap} board --help        print a board
   {mocap} calibrate --help    film it with all cameras, and have their places and lenses found
@@ -117,7 +117,8 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
     print("\nThe animation is in")
     for file in files:
         print(f"  {file}")
-    print(NEXT_STEPS.format(mocap=env.script("mocap")), end="")
+    motion = files[0].parents[1] / "derived" / "feet.h5" if files else SESSION
+    print(NEXT_STEPS.format(mocap=env.script("mocap"), motion=motion), end="")
     return 0
 
 

@@ -7,15 +7,12 @@ surroundings as a JPEG, some 20 kB each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int
 
-from calibration.camera import rescale_pixels
 from calibration.formats import read_calibration
 from mocap.core.errors import InputError
 from mocap.core.keypoints import KeypointSet
@@ -26,22 +23,8 @@ from mocap.io.take_videos import probe_take
 from mocap.io.video_fit import fit_rig_to_videos
 from mocap.io.video_reader import VideoReader
 from mocap.training.datasets.labelled_people import LabelledPerson
+from mocap.training.datasets.pieces import Piece, cut_out, decoded
 from mocap.training.session_labels import SessionLabelConfig, SessionLabelReport, SessionLabels, session_labels
-
-SURROUNDINGS = 2.2
-"""Times the box: what padding, scale and rotation of a crop can reach."""
-LARGEST_SIDE_PX = 640
-"""Larger pieces are halved until they fit."""
-JPEG_QUALITY = 92
-
-
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """Part of a picture: JPEG, the place of its first pixel, and how many px of the video one of its own is."""
-
-    jpeg: bytes
-    corner: Float[np.ndarray, "2"]
-    shrunk: int
 
 
 class SessionSource:
@@ -68,14 +51,13 @@ class SessionSource:
     def person(self, index: int) -> LabelledPerson:
         """Samples in the order of frames, people and cameras; coordinates are those of the piece of picture."""
         place, piece = tuple(self.labels.samples[index]), self._pieces[index]
-        picture = np.asarray(cv2.imdecode(np.frombuffer(piece.jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-        xy = rescale_pixels(self.labels.xy[place] - piece.corner, 1 / piece.shrunk)
-        box = rescale_pixels(self.labels.box[place].reshape(2, 2) - piece.corner, 1 / piece.shrunk).reshape(4)
-        return LabelledPerson(picture[..., ::-1], xy, self.labels.visibility[place], box)
+        box = piece.here(self.labels.box[place].reshape(2, 2)).reshape(4)
+        xy = piece.here(self.labels.xy[place])
+        return LabelledPerson(decoded(piece.jpeg), xy, self.labels.visibility[place], box)
 
     @cached_property
-    def _pieces(self) -> dict[int, _Piece]:
-        pieces: dict[int, _Piece] = {}
+    def _pieces(self) -> dict[int, Piece]:
+        pieces: dict[int, Piece] = {}
         for camera, name in enumerate(self.labels.cameras):
             rows = np.flatnonzero(self.labels.samples[:, 2] == camera)
             path, rotation = self.take.videos[name], self.take.rotations.get(name, 0)
@@ -112,7 +94,7 @@ def session_sources(paths: Sequence[Path], config: SessionLabelConfig | None = N
     return tuple(SessionSource(take, config) for take in takes)
 
 
-def _cut_out(video: VideoReader, rows: Int[np.ndarray, "n"], labels: SessionLabels) -> Iterator[tuple[int, _Piece]]:
+def _cut_out(video: VideoReader, rows: Int[np.ndarray, "n"], labels: SessionLabels) -> Iterator[tuple[int, Piece]]:
     """Pieces of one camera's samples, frame by frame."""
     frames = labels.samples[rows, 0]
     wanted: dict[int, list[int]] = {}
@@ -122,18 +104,4 @@ def _cut_out(video: VideoReader, rows: Int[np.ndarray, "n"], labels: SessionLabe
         return
     for frame in video.frames(min(wanted), max(wanted) + 1):
         for row in wanted.get(frame.index, ()):
-            yield row, _piece(frame.image, labels.box[tuple(labels.samples[row])])
-
-
-def _piece(picture: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "4"]) -> _Piece:
-    height, width = picture.shape[:2]
-    middle, half = (box[:2] + box[2:]) / 2, SURROUNDINGS * (box[2:] - box[:2]).max() / 2
-    low = np.clip(np.floor(middle - half), 0, [width - 1, height - 1]).astype(int)
-    high = np.clip(np.ceil(middle + half), low + 1, [width, height]).astype(int)
-    cut, shrunk = picture[low[1] : high[1], low[0] : high[0]], 1
-    while max(cut.shape[:2]) > LARGEST_SIDE_PX:
-        tall, wide = cut.shape[0] // 2, cut.shape[1] // 2
-        cut = cv2.resize(cut[: 2 * tall, : 2 * wide], (wide, tall), interpolation=cv2.INTER_AREA)
-        shrunk *= 2
-    encoded = cv2.imencode(".jpg", cut[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return _Piece(encoded.tobytes(), low.astype(np.float64), shrunk)
+            yield row, cut_out(frame.image, labels.box[tuple(labels.samples[row])])

@@ -14,6 +14,7 @@ from mocap.core.keypoints import Keypoints2D, Keypoints3D, load_keypoint_set
 from mocap.core.markers import load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
+from mocap.geometry.marker_views import SeenInViews
 from mocap.geometry.pose_solver import Observations
 from mocap.geometry.projection import camera_tensors, project
 from mocap.io.world_joints import joint_worlds
@@ -21,7 +22,7 @@ from mocap.models.body_family import body_markers, rest_joints
 from mocap.models.body_feet import STILL_M_S, standing_soles
 from mocap.models.body_skin import joint_transforms
 from mocap.models.smpl_body import SmplBodies
-from mocap.stages.fit_body import FitBodyConfig, SeenTake, body_family, fit_body
+from mocap.stages.fit_body import FitBodyConfig, body_family, fit_body
 from motion_worlds import marching_person
 from smpl_worlds import official_layout, tube_person
 
@@ -55,14 +56,14 @@ def keypoints(bodies: SmplBodies, motion: Motion, shape: np.ndarray = TRUE) -> K
     return Keypoints3D(SET, xyz, there.astype(float), np.where(there, 0.5, np.nan), np.where(there, 4, 0), motion.fps)
 
 
-def seen(points: Keypoints3D, noise_px: float = 0.0) -> SeenTake:
+def seen(points: Keypoints3D, noise_px: float = 0.0) -> SeenInViews:
     rig = mixed_rig()
     px = project(camera_tensors(rig), torch.from_numpy(points.xyz.copy())).numpy()
     px = np.moveaxis(px, 3, 2)
     px = px + noise_px * np.random.default_rng(0).standard_normal(px.shape)
     confidence = np.isfinite(px).all(-1).astype(float)
     px = np.where(confidence[..., None] > 0, px, np.nan)
-    return SeenTake(Keypoints2D(rig.names, SET, px, confidence, points.fps), rig)
+    return SeenInViews(Keypoints2D(rig.names, SET, px, confidence, points.fps), rig)
 
 
 def joint_error_mm(fitted: Motion, true: Motion) -> np.ndarray:

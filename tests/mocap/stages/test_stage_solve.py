@@ -18,9 +18,10 @@ from mocap.core.markers import load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
 from mocap.geometry.kinematics import forward_kinematics
+from mocap.geometry.marker_views import SeenInViews
 from mocap.geometry.pose_quality import angular_acceleration
 from mocap.geometry.rotations import quat_conjugate, quat_multiply, quat_rotate, quat_to_rotvec
-from mocap.stages.solve import PersonSolveReport, SeenInViews, SolveConfig, solve
+from mocap.stages.solve import PersonSolveReport, SolveConfig, solve
 from mocap.synthetic.body_points import keypoints_on_body
 from mocap.synthetic.gait import walk_and_reach
 

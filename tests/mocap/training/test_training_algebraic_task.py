@@ -40,7 +40,7 @@ def test_some_batches_have_heatmaps_of_which_some_are_dropped(task) -> None:
     assert 0 < dropped.float().mean() < 0.5
 
 
-@pytest.mark.parametrize("loss", ["paper", "distance"])
+@pytest.mark.parametrize("loss", [pytest.param("paper", marks=pytest.mark.slow), "distance"])
 def test_some_steps_lower_the_loss(loss) -> None:
     task = AlgebraicTask(SMALL.model_copy(update={"loss": loss, "with_heatmaps": 0.0}), seed=1)
     torch.manual_seed(0)
@@ -48,7 +48,7 @@ def test_some_steps_lower_the_loss(loss) -> None:
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     batch = task.batch(1, rank=0, world=1)
     seen = []
-    for _ in range(25):
+    for _ in range(12):
         value, figures = task.loss(model, batch)
         assert set(figures) == {"mpjpe_mm", "certainty"}
         optimiser.zero_grad()
@@ -56,7 +56,7 @@ def test_some_steps_lower_the_loss(loss) -> None:
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
         optimiser.step()
         seen.append(float(value.detach()))
-    assert seen[-1] < 0.9 * seen[0]
+    assert seen[-1] < 0.95 * seen[0]
 
 
 def test_validation_is_the_same_every_time_and_its_first_figure_is_the_mean(task) -> None:
