@@ -109,6 +109,8 @@ def test_bones_keep_their_length_and_both_sides_are_equal(trial):
 
 
 def test_the_skeleton_follows_the_measured_keypoints(trial):
+    """Keypoints are fitted where the detector sees them; the joints lie up to 27 mm beside (its hips, measured on
+    rendered people), which with the 25 mm of the fit makes 37."""
     (person,) = trial.report["stages"]["solve"]["people"]
     assert person["mean_joint_mm"] <= 25
     skeleton, points, joints = trial.motion.skeleton, trial.keypoints, trial.joints
@@ -117,7 +119,7 @@ def test_the_skeleton_follows_the_measured_keypoints(trial):
         for side in SIDES
         for keypoint, (_, joint) in evaluate_real_take.JOINTS.items()
     ]
-    assert 1000 * np.nanmean(apart) <= 25
+    assert 1000 * np.nanmean(apart) <= 37
     assert trial.printed["figures"]["solve_distance_mm"] <= 25
 
 
@@ -170,10 +172,10 @@ def test_a_second_run_does_nothing(shared_data, own_trial):
 def test_another_filter_runs_what_follows_it_and_nothing_before(shared_data, own_trial, trial):
     before = times(own_trial)
     changed = process_again(shared_data, own_trial, "--set", "smooth.cutoff_hz=4.0")
-    assert changed["ran"] == ["smooth", "solve", "export"]
+    assert changed["ran"] == ["smooth", "solve", "feet", "export"]
     after = times(own_trial)
     kept = {name for name in before if after[name] == before[name]}
-    assert {f"derived/{stage}.{kind}" for stage in STAGES[:3] for kind in ("h5", "json")} <= kept
+    assert {f"derived/{stage}.{kind}" for stage in STAGES[:4] for kind in ("h5", "json")} <= kept
     assert (own_trial / "export" / "balancing.bvh").read_bytes() != trial.bvh.read_bytes()
     process_again(shared_data, own_trial)
     assert (own_trial / "export" / "balancing.bvh").read_bytes() == trial.bvh.read_bytes()
