@@ -59,8 +59,8 @@ def test_the_people_are_found_where_they_are(evaluated):
 
 def test_the_motion_is_calm_and_its_bones_are_rigid(evaluated):
     """Measured: jitter 69 m/s³ against the truth's 65, bones of constant length, feet that slide at 23 mm/s while the
-    true ones stand (1.2 in the median: where they are lifted a little early); 4 % of the sole's points under the floor, by
-    2.4 mm in the mean and 4.4 at most, which is what levelled soles of a slightly wrong thickness leave."""
+    true ones stand (1.2 in the median: where they are lifted a little early); 4 % of the sole's points under the floor,
+    by 2.4 mm in the mean and 4.4 at most, which is what levelled soles of a slightly wrong thickness leave."""
     solved = evaluated["points"]["solved"]
     jitter = solved["motion"]["jitter_prediction_m_s3"]["mean"]
     slid = solved["feet"]["person1"]["slid_mm_s"]
