@@ -17,7 +17,8 @@ from mocap.core.truth import TakeTruth
 from mocap.io.artefacts import save_keypoints2d
 from mocap.io.video_writer import VideoWriter
 from mocap.training.datasets.labelled_people import HIDDEN, SEEN, UNLABELLED, PeopleSource
-from mocap.training.datasets.sessions import SURROUNDINGS, SessionSource, session_sources
+from mocap.training.datasets.pieces import SURROUNDINGS
+from mocap.training.datasets.sessions import SessionSource, session_sources
 from mocap.training.session_labels import SessionLabelConfig, session_labels
 from truth_worlds import KEYPOINTS
 
