@@ -107,7 +107,7 @@ def test_both_hands_gesture_and_stay_where_the_cameras_see_them(seated, rig):
         assert 0.2 < above_elbow.mean() < 1
         wrist = seen.xy[:, 0, :, seen.keypoint_set.index(f"{side.lower()}_wrist")]
         off = [np.linalg.norm(rig[name].project(hand) - wrist[:, c], axis=-1) for c, name in enumerate(seen.cameras)]
-        # 1 cm is 8 px at the distance of the desk; the network's wrists are good to about 2 cm, and lie 13 mm beside the
+        # 1 cm is 8 px at the distance of the desk; the network's wrists are good to about 2 cm and lie 13 mm beside the
         # joint (`markers_humanoid_blazepose33.toml`).
         assert np.nanmedian(off) < 26
     keypoints = seated.keypoints
