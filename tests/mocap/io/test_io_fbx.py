@@ -48,7 +48,9 @@ def test_ufbx_sees_the_motion_that_was_written(tmp_path, fps, config):
     seen = seen_by_ufbx(tmp_path / "march.fbx")
     assert not seen["warnings"].size
     assert (int(seen["version"]), str(seen["up"])) == (config.version, f"POSITIVE_{config.up.upper()}")
-    assert (float(seen["fps"]), float(seen["unit_m"])) == pytest.approx((fps, metres_per(config.unit)), rel=1e-12)
+    film = fps == 24000 / 1001  # a mode of its own in the file, which ufbx takes for 23.976 in single precision
+    assert float(seen["fps"]) == pytest.approx(fps, rel=2e-6 if film else 1e-12)
+    assert float(seen["unit_m"]) == pytest.approx(metres_per(config.unit), rel=1e-12)
     assert seen["stacks"].tolist() == ["Take 001"]
     assert seen["spans"][0] == pytest.approx([0, 39 / fps], abs=1e-10)
     bones = [name for name, bone in zip(seen["names"].tolist(), seen["is_bone"], strict=True) if bone]
