@@ -19,7 +19,7 @@ SMALL = {
     "device": "cpu",
     "task.people": 6,
     "task.bodies": 2,
-    "task.body": "humanoid",
+    "task.body": '["humanoid"]',
     "task.validation_blocks": 1,
 }
 
