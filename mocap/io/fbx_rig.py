@@ -15,12 +15,12 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from mocap.core.motion import Motion
-from mocap.core.skeleton import SkeletonDefinition
 from mocap.io.axes import file_from_world, metres_per, turn_quaternions
 from mocap.io.euler import continuous_euler
 from mocap.io.fbx_config import FbxConfig
 from mocap.io.fbx_document import FbxObjects, set_properties
 from mocap.io.fbx_node import FbxNode, full_name
+from mocap.io.world_joints import rest_positions
 
 # FbxEuler's order of the axis that turns first is ours of `euler` read from the back: eEulerXYZ is Rz Ry Rx.
 EULER_ORDERS = ("ZYX", "YZX", "XZY", "ZXY", "YXZ", "XYZ")
@@ -42,14 +42,6 @@ class Rig:
     rest: Float[np.ndarray, "N 4 4"]
     above: np.int64
     joint_axes: Float[np.ndarray, "J 3 3"]
-
-
-def rest_positions(skeleton: SkeletonDefinition) -> Float[np.ndarray, "J 3"]:
-    """World positions at rest, m, Z up."""
-    positions = skeleton.rest_offsets.copy()
-    for joint in range(1, len(skeleton)):
-        positions[joint] += positions[skeleton.parents[joint]]
-    return positions
 
 
 def add_rig(
