@@ -1,7 +1,7 @@
 """An import may only point to the left:
 
 calibration → core → geometry | signal → io | models → synthetic → capture → stages
-→ pipeline | training | evaluation → calibrate → cli
+→ pipeline | training | evaluation → calibrate → web → cli
 
 Modules that lie directly in `mocap` are the pipeline's.
 """
@@ -25,6 +25,7 @@ LAYERS = (
     {"mocap.stages"},
     {"mocap.pipeline", "mocap.training", "mocap.evaluation"},
     {"mocap.calibrate"},
+    {"mocap.web"},
     {"mocap.cli"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -43,7 +44,10 @@ IMPORT_NAMES = {
 }
 """Where a distribution's import name is not its own name."""
 
-NEVER_FOR_HELP = {"torch", "openvino", "av", "cv2", "scipy", "h5py", "numpy", "trimesh"}
+LAYERS_OF_EXTRAS = {"mocap.web": "web"}
+"""Packages that are of use only to those who have an extra: what it brings is imported at the top of their modules."""
+
+NEVER_FOR_HELP = {"torch", "openvino", "av", "cv2", "scipy", "h5py", "numpy", "trimesh", "starlette", "uvicorn"}
 
 
 def layer_of(module: str) -> str | None:
@@ -149,13 +153,26 @@ def requirements(extra: str | None = None) -> set[str]:
 
 
 def test_modules_load_with_the_core_packages_alone():
-    core = requirements()
-    wrong = [f"{i.place}: {i.module}" for i in third_party() if not i.deferred and i.module.split(".")[0] not in core]
+    allowed = {layer: requirements() | requirements(extra) for layer, extra in LAYERS_OF_EXTRAS.items()}
+    wrong = [
+        f"{i.place}: {i.module}"
+        for i in third_party()
+        if not i.deferred and i.module.split(".")[0] not in allowed.get(layer_of(i.source) or "", requirements())
+    ]
     assert not wrong, "what only some users need is an extra, imported where it is used"
 
 
+def test_nothing_needs_a_layer_that_is_an_extra():
+    wrong = [
+        f"{i.place}: {i.module}"
+        for i in imports()
+        if not i.deferred and layer_of(i.module) in LAYERS_OF_EXTRAS and layer_of(i.source) != layer_of(i.module)
+    ]
+    assert not wrong
+
+
 def test_every_package_that_is_used_is_declared():
-    declared = requirements() | requirements("synth") | requirements("smpl") | requirements("plots")
+    declared = requirements().union(*(requirements(extra) for extra in ("synth", "smpl", "plots", "web")))
     wrong = [f"{i.place}: {i.module}" for i in third_party() if i.module.split(".")[0] not in declared]
     assert not wrong
 
