@@ -18,20 +18,44 @@ class SessionCamera:
     """A camera as `session.toml` lists it.
 
     source: the device, file or address it records from. rotation: degrees clockwise by which its pictures are turned
-    to be upright, on top of what the files say themselves.
+    to be upright, on top of what the files say themselves. What is asked of the device, None: as it comes: size (width,
+    height) px as recorded, before turning; fps: frames a second; exposure, gain, focus: "auto" or a number in the
+    backend's own unit; codec: the four letters of the device's picture format, such as MJPG.
     """
 
     name: str
     source: str | None = None
     rotation: int = 0
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    exposure: float | str | None = None
+    gain: float | str | None = None
+    focus: float | str | None = None
+    codec: str | None = None
 
     def __post_init__(self) -> None:
         check_name("camera", self.name)
+        self._check_device()
         if self.rotation not in (0, 90, 180, 270):
             raise InputError(
                 f"a rotation of {self.rotation} degrees is not possible",
                 where=f"camera {self.name}",
                 remedy="Give 0, 90, 180 or 270 (clockwise).",
+            )
+
+    def _check_device(self) -> None:
+        where = f"camera {self.name}"
+        if self.size is not None and min(self.size) < 1:
+            raise InputError(f"{self.size} is not a picture size", where=where, remedy="Give [width, height] in px.")
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise InputError(f"{self.fps} frames a second is not a frame rate", where=where)
+        for key in ("exposure", "gain", "focus"):
+            value = getattr(self, key)
+            if isinstance(value, str) and value != "auto":
+                raise InputError(f"{key} {value!r} is not known", where=where, remedy='Give "auto" or a number.')
+        if self.codec is not None and len(self.codec) != 4:
+            raise InputError(
+                f"{self.codec!r} is not a picture format of a device", where=where, remedy="Give four letters: MJPG."
             )
 
 

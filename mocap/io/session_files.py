@@ -35,6 +35,12 @@ class CameraEntry(Config):
     name: str = ""
     source: str | None = None
     rotation: int = 0
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    exposure: float | str | None = None
+    gain: float | str | None = None
+    focus: float | str | None = None
+    codec: str | None = None
 
 
 class SessionFile(Config):
@@ -84,7 +90,7 @@ def open_session(root: str | Path) -> Session:
     file = load_config(SessionFile, path) if path.is_file() else SessionFile()
     takes = tuple(f.name for f in _visible(root / "takes") if f.is_dir()) if (root / "takes").is_dir() else ()
     try:
-        cameras = tuple(SessionCamera(c.name, c.source, c.rotation) for c in file.camera)
+        cameras = tuple(SessionCamera(**c.model_dump()) for c in file.camera)
         return Session(
             root=root,
             cameras=cameras or tuple(SessionCamera(name) for name in _cameras_seen(root, takes)),
@@ -194,6 +200,10 @@ def _camera_table(camera: SessionCamera) -> Table:
         table["source"] = camera.source
     if camera.rotation:
         table["rotation"] = camera.rotation
+    for key in ("size", "fps", "exposure", "gain", "focus", "codec"):
+        value = getattr(camera, key)
+        if value is not None:
+            table[key] = list(value) if isinstance(value, tuple) else value
     return table
 
 

@@ -187,7 +187,12 @@ def test_a_session_survives_writing_and_reading(tmp_path: Path):
     touch(tmp_path, "calibration/own.toml")
     session = Session(
         root=tmp_path,
-        cameras=(SessionCamera("left", "rtsp://10.0.0.2/a", 90), SessionCamera("right")),
+        cameras=(
+            SessionCamera("left", "rtsp://10.0.0.2/a", 90),
+            SessionCamera(
+                "right", "usb:0", size=(1280, 720), fps=29.97, exposure=-6.0, gain="auto", focus=0.0, codec="MJPG"
+            ),
+        ),
         rig_path=tmp_path / "calibration" / "own.toml",
         board={"columns": 4, "rows": 5, "square_m": 0.054},
         notes="two cameras",
@@ -214,8 +219,15 @@ def test_comments_survive_writing(tmp_path: Path):
     ("toml", "message"),
     [
         ("camra = 1", "unknown key 'camra'; known there: board, camera, fps, notes, rig"),
-        ('[[camera]]\nname = "a"\nturn = 90', "unknown key 'camera.0.turn'; known there: name, rotation, source"),
+        (
+            '[[camera]]\nname = "a"\nturn = 90',
+            "unknown key 'camera.0.turn'; known there: codec, exposure, focus, fps, gain, name, rotation, size",
+        ),
         ('[[camera]]\nname = "a"\nrotation = 45', "camera a: a rotation of 45 degrees is not possible. Give 0, 90"),
+        ('[[camera]]\nname = "a"\nsize = [0, 720]', "camera a: (0, 720) is not a picture size"),
+        ('[[camera]]\nname = "a"\nfps = -1', "camera a: -1.0 frames a second is not a frame rate"),
+        ('[[camera]]\nname = "a"\nfocus = "near"', "camera a: focus 'near' is not known. Give \"auto\" or a number"),
+        ('[[camera]]\nname = "a"\ncodec = "jpeg2"', "camera a: 'jpeg2' is not a picture format"),
         ('[[camera]]\nname = "a"\n[[camera]]\nname = "A"', "two cameras are called 'a' and 'A'"),
         ("[[camera]]\nrotation = 90", "'' cannot be the name of a camera"),
         ('[[camera]]\nname = "a/b"', "'a/b' cannot be the name of a camera"),
