@@ -7,26 +7,14 @@ what the cameras show together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from mocap.core.clock import Clock
 from mocap.core.config import Report
 from mocap.core.errors import InputError
 from mocap.evaluation.distribution import number
-
-
-@dataclass(frozen=True)
-class Clock:
-    """stamp = rate * time + offset: what a camera's own clock says at a time that all share, both in seconds."""
-
-    offset_s: float = 0.0
-    rate: float = 1.0
-
-    def time_s(self, stamp_s: Float[np.ndarray, "F"]) -> Float[np.ndarray, "F"]:
-        """The shared time of the camera's stamps."""
-        return (stamp_s - self.offset_s) / self.rate
 
 
 class CameraSync(Report):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mocap.core.clock import Clock
 from mocap.core.errors import InputError
-from mocap.evaluation.sync_metrics import Clock, clock_times_s, sync_errors_s, sync_report
+from mocap.evaluation.sync_metrics import clock_times_s, sync_errors_s, sync_report
 
 TRUE = {"a": np.arange(0, 101) / 10.0, "b": np.arange(0, 101) / 10.0 + 0.013, "c": np.arange(0, 51) / 5.0}
 """Ten seconds; b fires 13 ms later, c half as often."""
