@@ -1,0 +1,1 @@
+"""Cameras and recordings: sources of pictures, their readers, the recorder, guidance, and clocks put together."""
