@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from calibration.camera import Rig
 from calibration.formats import read_calibration
+from calibration.transforms import RigidTransform
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
@@ -58,28 +60,38 @@ def main() -> None:
     seen = load_keypoints2d(options.derived / "associate.h5")
     rig = read_calibration(options.rig).subset(seen.cameras)
     truth = None if options.truth is None else load_truth(options.truth)
-    for name, views in cases(seen, few=truth is not None):
+    for name, views, cameras_of_it in cases(seen, rig, few=truth is not None):
         for how, config in (("before", BEFORE), ("after", SolveConfig())):
-            found = solved(views, rig, config)
+            found = solved(views, cameras_of_it, config)
             print(f"{name:34s} {how:7s} {figures(found, truth)}", flush=True)
 
 
-def cases(seen: Keypoints2D, *, few: bool) -> Iterator[tuple[str, Keypoints2D]]:
+def cases(seen: Keypoints2D, rig: Rig, *, few: bool) -> Iterator[tuple[str, Keypoints2D, Rig]]:
     """The take as it is, then with four cameras and with faults."""
-    yield f"{len(seen.cameras)} cameras", seen
+    yield f"{len(seen.cameras)} cameras", seen, rig
     if not few:
         return
     rng = np.random.default_rng(0)
     four = cameras(seen, 4)
     shape, half = four.confidence.shape, four.n_frames // 2
-    yield "4 cameras", four
+    yield "4 cameras", four, rig
     lost = np.broadcast_to((rng.random(shape[:3]) < 0.3)[..., None], shape)
-    yield "4, 30 % of detections removed", without(four, lost)
-    yield "4, 30 % of keypoints removed", without(four, rng.random(shape) < 0.3)
+    yield "4, 30 % of detections removed", without(four, lost), rig
+    yield "4, 30 % of keypoints removed", without(four, rng.random(shape) < 0.3), rig
     gone = np.zeros(shape, dtype=bool)
     gone[half:, :, 1] = True
-    yield "4, one lost half-way", without(four, gone)
-    yield "4, 5 % of views mirrored", mirrored(four, rng.random(shape[:3]) < 0.05)
+    yield "4, one lost half-way", without(four, gone), rig
+    yield "4, 5 % of views mirrored", mirrored(four, rng.random(shape[:3]) < 0.05), rig
+    for degrees in (1.0, 2.0):
+        yield f"4, one knocked by {degrees:g} degrees", four, knocked(rig, four.cameras[1], degrees)
+
+
+def knocked(rig: Rig, name: str, degrees: float) -> Rig:
+    """One camera turned sideways since the calibration."""
+    turn = Rotation.from_rotvec([0.0, np.deg2rad(degrees), 0.0]).as_matrix()
+    pose = rig[name].cam_from_world
+    moved = replace(rig[name], cam_from_world=RigidTransform(turn @ pose.R, turn @ pose.t))
+    return Rig(tuple(moved if camera.name == name else camera for camera in rig))
 
 
 def cameras(seen: Keypoints2D, count: int) -> Keypoints2D:

@@ -30,6 +30,7 @@ class Views:
     confidence: (T, M, C), 0 where not seen. noise: (M,) m, spread per axis of a sure report at the subject's distance;
     an unsure one strays by noise / confidence (BlazePose on rendered people: 1.3, 1.8 and 6 times for 0.8, 0.6, 0.1).
     habits: (M, 3, 3) m. px_per_m: (T, C) at the subject. share: weight of a report, as errors last over frames.
+    trust: (C,) in (0, 1], factor on the confidence in all reports of a camera; none is 1 for all.
     """
 
     cameras: CameraTensors
@@ -40,6 +41,7 @@ class Views:
     habits: Float[Tensor, "M 3 3"]
     px_per_m: Float[Tensor, "T C"]
     share: float = 1.0
+    trust: Float[Tensor, "C"] | None = None
 
     def frames(self, which: slice | Int[Tensor, "n"]) -> Views:
         """Some of the frames."""
@@ -85,10 +87,16 @@ class Views:
         away = (project(self.cameras, markers) - self.px).norm(dim=-1)
         return torch.where(self.confidence > 0, away, torch.nan)
 
+    def typical_errors(self, markers: Float[Tensor, "T M 3"]) -> Float[Tensor, "C"]:
+        """Median distance of each camera's reports from the markers, in units of the noise; NaN where there is none."""
+        squared, _ = self._squared(project(self.cameras, markers))
+        return torch.where(self.confidence > 0, squared, torch.nan).flatten(0, 1).nanmedian(0).values.sqrt()
+
     def _squared(self, px: Float[Tensor, "T M C 2"]) -> tuple[Float[Tensor, "T M C"], Float[Tensor, "T M C"]]:
         """Squared residuals over the noise, 0 where not seen, and the precision, 1 / px²."""
         spread = self.noise[:, None] * self.px_per_m[:, None]
-        precision = (self.confidence / spread).square()
+        sure = self.confidence if self.trust is None else self.confidence * self.trust
+        precision = (sure / spread).square()
         squared = torch.nan_to_num((px - self.px).square().sum(-1) * precision, nan=UNSEEN)
         return torch.where(self.confidence > 0, squared, 0.0), precision
 

@@ -17,6 +17,7 @@ from mocap.core.keypoints import Keypoints3D
 from mocap.core.markers import MarkerSet, load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
+from mocap.geometry.camera_trust import SUSPECT, relative_errors, trust
 from mocap.geometry.marker_views import SeenInViews, views_of
 from mocap.geometry.pose_model import Placement, Pose, PoseModel, local_rotations, place, pose_model
 from mocap.geometry.pose_prior import keyframes, pose_prior
@@ -89,7 +90,8 @@ class PersonSolveReport(Report):
 
     keypoint_mm: mean and median. mean_joint_mm: of keypoints that name a joint.
     median_reprojection_px: of the same in all views that saw them, none where no views are known. keypoints_left_out:
-    seen too rarely; frames_not_observed: too few keypoints; joints_not_observed: no keypoint ever shows how they turn.
+    seen too rarely; cameras_off: by how many times the middle camera's error, those that are off as a whole and were
+    believed less; frames_not_observed: too few keypoints; joints_not_observed: no keypoint ever shows how they turn.
     limit_hits: frames in which an axis of the joint rests against its limit. jitter_mm: root mean square over joints
     and frames of the third difference of position. max_angular_acceleration_at: joint and frame of the largest.
     """
@@ -104,6 +106,7 @@ class PersonSolveReport(Report):
     mean_joint_mm: float | None
     median_reprojection_px: float | None = None
     keypoints_left_out: list[str]
+    cameras_off: dict[str, float] = Field(default_factory=dict)
     frames_not_observed: list[int]
     joints_not_observed: list[str]
     limit_hits: dict[str, int]
@@ -133,6 +136,7 @@ class _Solved:
     pose: Pose
     trace: SolverTrace
     spread: Float[Tensor, "T J"]
+    off: Float[Tensor, "C"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +147,7 @@ class _Seen:
     frames: Bool[Tensor, "T"]
     left_out: list[str]
     fits_views: bool
+    cameras: tuple[str, ...]
 
     @property
     def evidence(self) -> Evidence:
@@ -210,7 +215,8 @@ def _seen(
     )
     frames = (shown > 0).sum(-1) >= config.min_keypoints
     left_out = [markers.keypoints[m] for m in torch.nonzero(rare)[:, 0]]
-    return _Seen(observations, seen_by, shown, frames, left_out, fits_views)
+    cameras = () if views is None else views.points.cameras
+    return _Seen(observations, seen_by, shown, frames, left_out, fits_views, cameras)
 
 
 def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: float, config: SolveConfig) -> _Solved:
@@ -224,10 +230,14 @@ def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: 
     if not config.fit_lengths:
         subject, measured = Subject(torch.ones_like(subject.scales), subject.shifts), np.zeros_like(measured)
     start = start_pose(sizes.sized(subject), markers, prior.rest, points.targets, points.confidence)
+    frames = keyframes(seen.shown, seen.frames, config.keyframes)
+    alone = PoseProblem(sizes.sized(subject), points.frames(frames), prior.without_time())
+    rough, _ = solve_poses(alone, start.frames(frames), _ROUGH)
+    views, off = _trusted(seen, frames, alone.model, rough)
+    seen = replace(seen, views=views)
     if config.fit_lengths:
-        frames = keyframes(seen.shown, seen.frames, config.keyframes)
-        alone = PoseProblem(sizes.sized(subject), points.frames(frames), prior.without_time())
-        subject = _refined(sizes, subject, alone, seen.evidence.frames(frames), start.frames(frames))
+        about = seen.evidence.frames(frames).placed(alone.model, place(alone.model, rough))
+        subject = refine_subject(sizes, subject, about, alone.prior, rough)
     model = sizes.sized(subject)
     options = SolverOptions(_stages(config), config.tolerance, config.max_iterations)
     windows = Windows(config.window, config.overlap)
@@ -235,14 +245,17 @@ def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: 
     pose, trace = solve_in_windows(problem, start, options, windows)
     stride = max(1, round(fps / _SPREADS_PER_S))
     spread = joint_spread(problem.placed(pose), pose, scale=config.robust_scale, stride=stride)
-    return _Solved(sizes, subject, model, measured, pose, trace, spread.square().add(_PERSON_SD_M**2).sqrt())
+    spread = spread.square().add(_PERSON_SD_M**2).sqrt()
+    return _Solved(sizes, subject, model, measured, pose, trace, spread, off)
 
 
-def _refined(sizes: SubjectModel, guess: Subject, alone: PoseProblem, evidence: Evidence, start: Pose) -> Subject:
-    """A subject's sizes from some frames: posed by their points as the guess allows, then fitted to the evidence."""
-    pose, _ = solve_poses(alone, start, _ROUGH)
-    about = evidence.placed(alone.model, place(alone.model, pose))
-    return refine_subject(sizes, guess, about, alone.prior, pose)
+def _trusted(seen: _Seen, frames: Tensor, model: PoseModel, pose: Pose) -> tuple[Views | None, Float[Tensor, "C"]]:
+    """The views with cameras believed as they agree with `pose` of some frames, and how far each is off, 1 is usual."""
+    if seen.views is None or not seen.fits_views:
+        return seen.views, torch.ones(0, dtype=torch.float64)
+    placement = place(model, pose)
+    off = relative_errors(seen.views.frames(frames).placed(model, placement).typical_errors(placement.markers))
+    return replace(seen.views, trust=trust(off)), off
 
 
 def _stages(config: SolveConfig) -> tuple[float, ...]:
@@ -297,6 +310,7 @@ def _report(
         mean_joint_mm=float(np.nanmean(to_joint)) if np.isfinite(to_joint).any() else None,
         median_reprojection_px=_reprojection_px(solved.model, placement, markers, seen),
         keypoints_left_out=seen.left_out,
+        cameras_off={seen.cameras[c]: float(solved.off[c]) for c in torch.nonzero(solved.off > SUSPECT)[:, 0].tolist()},
         frames_not_observed=torch.nonzero(~seen.frames)[:, 0].tolist(),
         joints_not_observed=[names[j] for j in torch.nonzero(~shown_joints(solved.model, observations))[:, 0]],
         limit_hits={names[j]: int(hits[j]) for j in torch.nonzero(hits)[:, 0]},
@@ -329,6 +343,11 @@ def _sentences(report: PersonSolveReport, n_frames: int) -> list[str]:
         sentences.append(f"{report.person}: no keypoint shows {', '.join(report.joints_not_observed)}; kept at rest.")
     if report.keypoints_left_out:
         sentences.append(f"{report.person}: seen too rarely to be used: {', '.join(report.keypoints_left_out)}.")
+    sentences += [
+        f"{report.person}: camera {camera} is off as a whole, {times:.1f} times as far as the others, and was believed "
+        "less: it has moved since the calibration, or is not in step. mocap calibrate SESSION --check TAKE tells more."
+        for camera, times in report.cameras_off.items()
+    ]
     if not report.converged:
         sentences.append(f"{report.person}: the solver stopped after {report.iterations} steps before it had settled.")
     return sentences

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from body_worlds import Body, keypoints3d, moving_body
 from calibration.camera import Rig
+from calibration.transforms import RigidTransform
 from camera_worlds import mixed_rig
 from mocap.core.errors import InputError, NoPersonError
 from mocap.core.keypoints import Keypoints2D, Keypoints3D, KeypointSet, load_keypoint_set
@@ -426,6 +429,26 @@ class TestViews:
         # the body turns by 1.25 rad meanwhile, and a view does not say how far away it is
         assert error.mean() < 0.012
         assert error.max() < 0.12
+
+    def test_a_camera_that_was_knocked_is_named_and_hardly_pulls(self, seen):
+        body, views, points = seen
+        turned = Rotation.from_rotvec(np.deg2rad([0.0, 2.0, 0.0])).as_matrix()  # 2 degrees: 10 cm at 3 m
+        pose = views.rig.cameras[1].cam_from_world
+        knocked = replace(views.rig.cameras[1], cam_from_world=RigidTransform(turned @ pose.R, turned @ pose.t))
+        rig = Rig((views.rig.cameras[0], knocked, *views.rig.cameras[2:]))
+        _, report = solve(points, body.skeleton, PLAIN, SeenInViews(views.points, rig))
+        assert list(report.people[0].cameras_off) == [knocked.name]
+        assert knocked.name in " ".join(report.sentences)
+        # as good as without that camera: the four others see all
+        there = self.error(SeenInViews(views.points, rig), body, points).mean()
+        xy = views.points.xy.copy()
+        xy[:, :, 1] = np.nan
+        assert there < 1.15 * self.error(SeenInViews(reports(views.rig, body, xy), views.rig), body, points).mean()
+
+    def test_good_cameras_are_all_believed(self, seen):
+        body, views, points = seen
+        _, report = solve(points, body.skeleton, PLAIN, views)
+        assert report.people[0].cameras_off == {}
 
     def test_every_joint_says_how_uncertain_it_is(self, seen):
         body, views, points = seen
