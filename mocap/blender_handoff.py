@@ -55,5 +55,5 @@ def _scene(
     (job,) = find_jobs([str(take)])
     rig = prepare(job, PipelineConfig()).rig
     own, fps = job.take, motions[0].fps if motions else 0.0
-    starts = {camera: round(offset * fps) for camera, offset in own.clock_offsets_s.items()}
+    starts = {camera: round(-clock.offset_s * fps) for camera, clock in own.clocks.items()}
     return BlenderScene(name, motions, skins, rig, own.videos, own.rotations, starts)

@@ -36,6 +36,27 @@ class Clock:
         return self.rate * time_s + self.offset_s
 
 
+@dataclass(frozen=True)
+class FrameFaults:
+    """What is wrong with the frames of a camera, besides its clock.
+
+    repeated: numbers of frames that show an earlier one again. gaps: (frame, seconds): from that frame on everything
+    was taken so much later than the stamps say, as exposures were lost and the stamps count on. uneven_stamps: the
+    stamps tremble though the camera exposes evenly; its times are those of the even exposures.
+    """
+
+    repeated: tuple[int, ...] = ()
+    gaps: tuple[tuple[int, float], ...] = ()
+    uneven_stamps: bool = False
+
+    def corrected_s(self, stamp_s: Float[np.ndarray, "F"]) -> Float[np.ndarray, "F"]:
+        """The stamps with the gaps that they do not know of."""
+        late = np.zeros(len(stamp_s))
+        known = [(frame, seconds) for frame, seconds in self.gaps if 0 <= frame < len(stamp_s)]
+        np.add.at(late, [frame for frame, _ in known], [seconds for _, seconds in known])
+        return stamp_s + np.cumsum(late)
+
+
 @dataclass(frozen=True, eq=False)
 class ClockEstimate:
     """One method's word on two cameras: stamp_camera = stamp_reference * (1 + drift_ppm / 1e6) + offset_s.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mocap.core.clock import Clock, FrameFaults
 from mocap.core.errors import InputError
 
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
@@ -95,8 +96,10 @@ class Take:
     folder of 2D results that another program found, used where there are no videos or when asked for;
     detected_cameras: whose they are, where there are no videos. rotations: degrees clockwise by which a camera's
     pictures are turned to be upright, on top of what the files say themselves; absent is 0. fps: frames a second where
-    somebody wrote it down; it goes before what the videos say. clock_offsets_s: camera -> seconds to add to the
-    camera's own times to get the session's clock; absent where unknown. notes: odd, but no reason to stop.
+    somebody wrote it down; it goes before what the videos say. clocks: camera -> what ties the stamps of its frames to
+    times that all cameras share; a camera without one is left out where others have them, and none has one where
+    nobody put them on one clock. faults: camera -> frames to be mistrusted, where they were looked for. synced_by: what
+    the clocks are from, for people. notes: odd, but no reason to stop.
     """
 
     name: str
@@ -106,13 +109,15 @@ class Take:
     detected_cameras: tuple[str, ...] = ()
     rotations: Mapping[str, int] = field(default_factory=dict)
     fps: float | None = None
-    clock_offsets_s: Mapping[str, float] = field(default_factory=dict)
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+    faults: Mapping[str, FrameFaults] = field(default_factory=dict)
+    synced_by: str = ""
     timestamps: Path | None = None
     session_root: Path | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("videos", "rotations", "clock_offsets_s"):
+        for name in ("videos", "rotations", "clocks", "faults"):
             object.__setattr__(self, name, dict(getattr(self, name)))
         if not self.videos and (self.detections is None or not self.detected_cameras):
             raise InputError("a take needs videos or imported 2D results", where=self.root)

@@ -45,6 +45,7 @@ from mocap.evaluation.sync_metrics import SyncReport, sync_report
 from mocap.evaluation.take import named_keypoints, truth_of_take
 from mocap.io.artefacts import load_keypoints3d, load_motions
 from mocap.io.bvh import guess_conventions, motion_from_bvh, read_bvh, split_roots
+from mocap.io.take_times import read_take_stamps, take_times
 from mocap.io.truth_file import load_truth
 
 DEFAULT_FPS = 30.0
@@ -124,28 +125,27 @@ def read_rig_file(path: Path) -> Rig:
 
 
 def evaluate_sync(take: Take, *, nominal: bool = False, reference: str | None = None) -> tuple[SyncReport, str]:
-    """When a take's frames are said to be against when they were, and what says it."""
+    """When a take's frames are said to be against when they were, and what says it. nominal: index / fps, whatever
+    is known besides."""
     truth = truth_of_take(take)
+    true = {view.camera: view.time_s for view in truth.views}
+    synced = None if nominal else take_times(take, n_frames=truth.views[0].n_frames)
+    if synced is not None:
+        return sync_report(_comparable(synced, true), true, reference=reference), f"the clocks by {take.synced_by}"
     stamped = take.timestamps is not None and not nominal
-    found = _stamps(take) if stamped else _nominal_times(take, truth)
-    shifts = take.clock_offsets_s
-    found = {name: times + shifts.get(name, 0.0) for name, times in found.items()}
-    report = sync_report(found, {view.camera: view.time_s for view in truth.views}, reference=reference)
-    source = "timestamps.csv" if stamped else "index / fps"
-    return report, source + (" with the clock offsets of take.toml" if shifts else "")
+    found = read_take_stamps(take) if stamped else _nominal_times(take, truth)
+    report = sync_report(found, true, reference=reference)
+    return report, "timestamps.csv" if stamped else "index / fps"
 
 
-def _stamps(take: Take) -> dict[str, Float[np.ndarray, "..."]]:
-    """`camera,frame,time_s` rows, in the order of frames."""
-    assert take.timestamps is not None
-    rows: dict[str, list[tuple[int, float]]] = {}
-    try:
-        with take.timestamps.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                rows.setdefault(row["camera"], []).append((int(row["frame"]), float(row["time_s"])))
-    except (KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"cannot be read as camera,frame,time_s ({error})", where=take.timestamps) from None
-    return {name: np.array([time for _, time in sorted(stamps)]) for name, stamps in rows.items()}
+def _comparable(
+    found: Mapping[str, Float[np.ndarray, "..."]], true: Mapping[str, Float[np.ndarray, "..."]]
+) -> dict[str, Float[np.ndarray, "..."]]:
+    """Of videos with a frame less than the truth, the last time is unknown."""
+    short = {name: len(true[name]) - len(times) for name, times in found.items() if name in true}
+    return {
+        name: np.pad(times, (0, max(short.get(name, 0), 0)), constant_values=np.nan) for name, times in found.items()
+    }
 
 
 def _nominal_times(take: Take, truth: TakeTruth) -> dict[str, Float[np.ndarray, "..."]]:

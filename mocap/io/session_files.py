@@ -10,15 +10,17 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomlkit
 from pydantic import Field
 from tomlkit.items import Table
 
+from mocap.core.clock import Clock
 from mocap.core.config import Config, load_config
 from mocap.core.errors import ConfigError, InputError, VideoError
 from mocap.core.session import Session, SessionCamera, Take, check_name
+from mocap.io.sync_file import SYNC_FILE, CameraSync, TakeSync, read_sync
 
 CAMERA_FILES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".wmv")
 PHONE_AND_WEB = (".3gp", ".flv", ".ogv", ".mjpeg", ".mjpg")
@@ -54,10 +56,12 @@ class SessionFile(Config):
 
 
 class TakeEntry(Config):
-    """`[take]` of take.toml. `fps` goes before what the videos say."""
+    """`[take]` of take.toml. `fps` goes before what the videos say. clocks = "shared": timestamps.csv is on one clock
+    for all cameras, as our recorder writes it; else each camera's stamps are its own clock's."""
 
     fps: float | None = None
     notes: str = ""
+    clocks: Literal["own", "shared"] = "own"
 
 
 class TakeFile(Config):
@@ -217,6 +221,8 @@ def _take_of_folder(root: Path, session: Session | None) -> Take:
     detected = _detected_cameras(root / "detections", listed) if not videos and detections is not None else ()
     if not detected:
         _check_enough(videos, root / "video", "videos")
+    cameras = tuple(videos) or detected
+    sync = _sync_of(root, file.take, cameras)
     return Take(
         name=_absolute(root).name,
         root=root,
@@ -225,10 +231,22 @@ def _take_of_folder(root: Path, session: Session | None) -> Take:
         detected_cameras=detected,
         rotations={camera.name: camera.rotation for camera in listed if camera.rotation and camera.name in videos},
         fps=file.take.fps or (session.fps if session is not None and not videos else None),
+        clocks={name: found.clock for name, found in sync.cameras.items() if name in cameras},
+        faults={name: found.faults for name, found in sync.cameras.items() if name in cameras},
+        synced_by=sync.method,
         timestamps=root / "timestamps.csv" if (root / "timestamps.csv").is_file() else None,
         session_root=None if session is None else session.root,
-        notes=_notes(root, tuple(videos) or detected, listed),
+        notes=_notes(root, cameras, listed, sync),
     )
+
+
+def _sync_of(root: Path, entry: TakeEntry, cameras: tuple[str, ...]) -> TakeSync:
+    """What sync.toml says; without it, the recorder's own clock; else nothing."""
+    if (root / SYNC_FILE).is_file():
+        return read_sync(root / SYNC_FILE)
+    if entry.clocks == "shared" and (root / "timestamps.csv").is_file():
+        return TakeSync(cameras[0], "the recorder's clock", {name: CameraSync(Clock()) for name in cameras})
+    return TakeSync(cameras[0], "", {})
 
 
 def _take_videos(root: Path, listed: Iterable[SessionCamera]) -> dict[str, Path]:
@@ -255,14 +273,17 @@ def _detected_cameras(folder: Path, listed: Iterable[SessionCamera]) -> tuple[st
     return tuple(found)
 
 
-def _notes(root: Path, cameras: tuple[str, ...], listed: Iterable[SessionCamera]) -> tuple[str, ...]:
+def _notes(root: Path, cameras: tuple[str, ...], listed: Iterable[SessionCamera], sync: TakeSync) -> tuple[str, ...]:
     notes = [
         f"camera {camera.name} of session.toml has nothing in this take"
         for camera in listed
         if camera.name not in cameras
     ]
-    if (root / "timestamps.csv").is_file():
-        notes.append("timestamps.csv is not used yet: the cameras are taken frame by frame")
+    unknown = [name for name in cameras if name not in sync.cameras] if sync.cameras else []
+    if unknown:
+        notes.append(f"{SYNC_FILE} has no clock for {', '.join(unknown)}: not used; mocap sync finds one")
+    if not sync.cameras and (root / "timestamps.csv").is_file():
+        notes.append("the cameras are not on one clock, and taken frame by frame: mocap sync puts them on one")
     return tuple(notes)
 
 

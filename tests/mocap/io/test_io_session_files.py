@@ -151,7 +151,7 @@ def test_videos_go_before_imported_results_which_stay_known(tmp_path: Path):
     assert take.cameras == ("cam1", "cam2", "cam10")
     assert take.detections == tmp_path / "takes/walk/detections"
     assert take.timestamps == tmp_path / "takes/walk/timestamps.csv"
-    assert take.notes == ("timestamps.csv is not used yet: the cameras are taken frame by frame",)
+    assert take.notes == ("the cameras are not on one clock, and taken frame by frame: mocap sync puts them on one",)
 
 
 def test_loose_videos(tmp_path: Path):
@@ -245,7 +245,7 @@ def test_bad_session_files(tmp_path: Path, toml: str, message: str):
 def test_bad_take_file(tmp_path: Path):
     a_session(tmp_path)
     (tmp_path / "takes/walk/take.toml").write_text("[take]\nframerate = 60\n")
-    with pytest.raises(ConfigError, match=r"take.toml: unknown key 'take.framerate'; known there: fps, notes"):
+    with pytest.raises(ConfigError, match=r"take.toml: unknown key 'take.framerate'; known there: clocks, fps, notes"):
         open_take(tmp_path / "takes/walk")
     (tmp_path / "takes/walk/take.toml").write_text("[take]\nfps = -3\n")
     with pytest.raises(InputError, match="-3.0 frames a second is not a frame rate"):
