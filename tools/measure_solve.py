@@ -7,7 +7,8 @@
 With --truth: mean distance of all 22 joints and of the twelve limb joints (mm), of local and world rotations (degrees),
 and jitter (mean jerk, m/s³; the truth has its own), first with all cameras, then with four of them and less and less to
 go by. Without: reprojection of the body's keypoints on the solved skeleton in all views (px), and jitter.
-The first row of each pair is the solve without views, offsets and habits.
+The first row of each three is the solve without views, offsets and habits; the second with them; the third after the
+feet have been put where they stand, which is what the pipeline delivers (its reprojection is not computed).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from mocap.evaluation.motion_metrics import jitter_m_s3
 from mocap.geometry.marker_views import SeenInViews
 from mocap.io.artefacts import load_keypoints2d
 from mocap.io.truth_file import load_truth
+from mocap.stages.feet import FeetConfig, settle_feet
 from mocap.stages.smooth import SmoothConfig, smooth
 from mocap.stages.solve import PersonSolveReport, SolveConfig, solve
 from mocap.stages.triangulate import TriangulateConfig, triangulate
@@ -61,9 +63,11 @@ def main() -> None:
     rig = read_calibration(options.rig).subset(seen.cameras)
     truth = None if options.truth is None else load_truth(options.truth)
     for name, views, cameras_of_it in cases(seen, rig, few=truth is not None):
-        for how, config in (("before", BEFORE), ("after", SolveConfig())):
-            found = solved(views, cameras_of_it, config)
-            print(f"{name:34s} {how:7s} {figures(found, truth)}", flush=True)
+        print(f"{name:34s} before  {figures(solved(views, cameras_of_it, BEFORE), truth)}", flush=True)
+        found = solved(views, cameras_of_it, SolveConfig())
+        print(f"{name:34s} after   {figures(found, truth)}", flush=True)
+        settled = replace(found, motion=settle_feet((found.motion,), FeetConfig())[0][0])
+        print(f"{name:34s} feet    {figures(settled, truth, of_solve=False)}", flush=True)
 
 
 def cases(seen: Keypoints2D, rig: Rig, *, few: bool) -> Iterator[tuple[str, Keypoints2D, Rig]]:
@@ -121,22 +125,22 @@ def solved(seen: Keypoints2D, rig: Rig, config: SolveConfig) -> Found:
     return Found(motions[0], report.people[0])
 
 
-def figures(found: Found, truth: TakeTruth | None) -> str:
-    """One row."""
+def figures(found: Found, truth: TakeTruth | None, *, of_solve: bool = True) -> str:
+    """One row; what the solve says of itself only where the motion is the solve's."""
     motion = found.motion
     limbs = [motion.skeleton.index(name) for name in AS_KEYPOINTS if name in motion.skeleton.joint_names]
     _, joints = joint_poses(motion)
     jitter = f"jitter {jitter_m_s3(joints, motion.fps).mean():.0f}"
+    px = f", reprojection {found.report.median_reprojection_px:.2f} px" if of_solve else ""
     if truth is None:
-        px = found.report.median_reprojection_px
-        return f"reprojection {px:.2f} px, {jitter}"
+        return jitter + px
     times = truth.view(truth.rig.names[0]).time_s[: motion.n_frames]
     true = TrueBodies(truth, ()).at(times, fps=motion.fps).motions[0]
     error = 1000 * np.linalg.norm(joints - joint_poses(true)[1], axis=-1)
     turns = rotation_report(motion, true)
     row = f"joints {error.mean():5.2f} mm, limbs {error[:, limbs].mean():5.2f} mm, local {turns.local_deg.mean:.2f}°, "
-    row += f"world {turns.world_deg.mean:.2f}°, {jitter}, reprojection {found.report.median_reprojection_px:.2f} px"
-    if motion.joint_sd_m is None:
+    row += f"world {turns.world_deg.mean:.2f}°, {jitter}{px}"
+    if motion.joint_sd_m is None or not of_solve:
         return row
     ratio = np.sqrt(np.square(error / 1000 / motion.joint_sd_m).mean())
     return f"{row}, error over its expectation {ratio:.2f}"
