@@ -89,6 +89,11 @@ class SourceFrame:
         self.number = number
 
     @property
+    def native(self) -> UInt8[np.ndarray, "H W 3"] | VideoFrame | JpegPicture:
+        """As the source gave it, for whoever can use each kind as it is."""
+        return self._picture
+
+    @property
     def size(self) -> tuple[int, int]:
         """(width, height) px; needs no decoding."""
         picture = self._picture
@@ -183,5 +188,9 @@ def open_source(camera: SessionCamera, session_root: Path) -> CameraSource:
             from mocap.capture.source_images import ImagesSource
 
             return ImagesSource(address, session_root)
+        case "network":
+            from mocap.capture.source_network import NetworkSource
+
+            return NetworkSource(address, camera)
         case _:
             raise address.refused("cannot be read yet")
