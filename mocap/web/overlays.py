@@ -1,0 +1,198 @@
+"""What is drawn into previews: corners of the board, or people, looked for now and then in a thread of its own.
+
+Looks only at the newest pictures, one camera after the other, never faster than it can, and seldom while a recording
+runs: the threads that record go first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from calibration.board_file import board_from_table
+from calibration.camera import rescale_pixels
+from calibration.detection import BoardDetector
+from mocap.capture.rig import CaptureRig
+from mocap.core.errors import InputError, sentence_of_fault
+
+OverlayKind = Literal["none", "board", "people"]
+KINDS: tuple[OverlayKind, ...] = ("none", "board", "people")
+
+LOOK_WIDTH = 640
+LOOKS_PER_S, LOOKS_PER_S_RECORDING = 4.0, 1.0
+"""Of each camera, at most."""
+MOST_OF_TIME = 0.5
+"""Share of the time that looking may take."""
+FORGET_S = 1.0
+SURE = 0.3
+"""Keypoints below this confidence are not drawn."""
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+YELLOW, CYAN, MAGENTA, BLACK = (255, 214, 0), (0, 220, 255), (255, 90, 200), (0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """What was seen in an upright picture of `size` (width, height): px of it, NaN where missing.
+
+    points: (P, J, 2), of P people or one board. edges: pairs of indices that are joined by a line.
+    """
+
+    size: tuple[int, int]
+    points: Float[np.ndarray, "P J 2"]
+    edges: Sequence[tuple[int, int]]
+    kind: OverlayKind
+    seen_s: float
+
+    def draw(self, image: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Into an upright RGB picture of the same camera and any size."""
+        scale = np.array([image.shape[1] / self.size[0], image.shape[0] / self.size[1]])
+        thick = max(1, round(image.shape[1] / 400))
+        for person, points in enumerate(self.points):
+            known = np.isfinite(points).all(-1)
+            px = np.rint(16 * np.nan_to_num(rescale_pixels(points, scale))).astype(int)
+            colour = YELLOW if self.kind == "board" else (CYAN, MAGENTA, YELLOW)[person % 3]
+            for a, b in self.edges:
+                if known[a] and known[b]:
+                    cv2.line(image, tuple(px[a]), tuple(px[b]), colour, thick + 1, cv2.LINE_AA, 4)
+            for at in px[known]:
+                cv2.circle(image, tuple(at), 16 * (thick + 2), BLACK, -1, cv2.LINE_AA, 4)
+                cv2.circle(image, tuple(at), 16 * (thick + 1), colour, -1, cv2.LINE_AA, 4)
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """Looks for something in one upright RGB picture of a camera, by the camera's index."""
+
+    def __call__(self, image: UInt8[np.ndarray, "H W 3"], camera: int) -> tuple[np.ndarray, Sequence[tuple[int, int]]]:
+        """Points (P, J, 2) in px, and which of them are joined."""
+        ...
+
+
+def board_finder(table: Mapping[str, Any]) -> Finder:
+    """Corners of the board that a `[board]` table describes."""
+    detector = BoardDetector(board_from_table(table, "[board]"))
+
+    def find(image: np.ndarray, camera: int) -> tuple[np.ndarray, Sequence[tuple[int, int]]]:
+        seen = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+        return (np.zeros((0, 0, 2)) if seen is None else seen.xy[None].astype(float)), ()
+
+    return find
+
+
+def people_finder() -> Finder:
+    """People and their keypoints, by BlazePose at its quickest."""
+    from mocap.models.blazepose import BlazePose, BlazePoseConfig
+    from mocap.models.weights import blazepose_weights
+
+    detector = BlazePose(blazepose_weights(), BlazePoseConfig(mirror=False, search_levels=0), max_people=3, threads=1)
+    edges = [(int(a), int(b)) for a, b in detector.keypoint_set.edge_indices]
+    count = len(detector.keypoint_set.names)
+
+    def find(image: np.ndarray, camera: int) -> tuple[np.ndarray, Sequence[tuple[int, int]]]:
+        (people,) = detector.detect([np.ascontiguousarray(image)], [camera])
+        found = [np.where(p.confidence[:, None] >= SURE, p.xy, np.nan) for p in people]
+        return (np.stack(found) if found else np.zeros((0, count, 2))), edges
+
+    return find
+
+
+class Overlays:
+    """The latest overlay of each camera. `want` says what is looked for; everything else is done by its thread."""
+
+    def __init__(
+        self, rig: CaptureRig, finders: Mapping[OverlayKind, Callable[[], Finder]], recording: Callable[[], bool]
+    ) -> None:
+        self._rig, self._makers, self._recording = rig, finders, recording
+        self._turns = {camera.name: camera.rotation for camera in rig.session.cameras}
+        self._kind: OverlayKind = "none"
+        self._message = ""
+        self._found: dict[str, Overlay] = {}
+        self._looked: dict[str, float] = {}
+        self._finders: dict[OverlayKind, Finder] = {}
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="overlays", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+
+    @property
+    def kind(self) -> OverlayKind:
+        return self._kind
+
+    @property
+    def message(self) -> str:
+        """Why nothing is drawn; empty where all is well."""
+        return self._message
+
+    def want(self, kind: str) -> None:
+        """Look for something else from now on. Raises InputError for what nobody can look for."""
+        if kind not in KINDS:
+            raise InputError(f"nothing is known of overlay {kind!r}", remedy=f"One of {', '.join(KINDS)}.")
+        self._found, self._message = {}, ""
+        self._kind = kind
+        self._wake.set()
+
+    def latest(self, camera: str) -> Overlay | None:
+        """What was seen of a camera within the last second."""
+        found = self._found.get(camera)
+        return found if found is not None and time.monotonic() - found.seen_s < FORGET_S else None
+
+    def _run(self) -> None:
+        with suppress(OSError, AttributeError):  # of this thread alone on Linux; elsewhere there is no such call
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        while not self._closing:
+            pause = 1.0
+            if self._kind != "none":
+                began = time.monotonic()
+                self._look_at_all(self._kind)
+                spent = time.monotonic() - began
+                rate = LOOKS_PER_S_RECORDING if self._recording() else LOOKS_PER_S
+                pause = max(1 / rate - spent, spent * (1 - MOST_OF_TIME) / MOST_OF_TIME)
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def _look_at_all(self, kind: OverlayKind) -> None:
+        try:
+            if kind not in self._finders:
+                self._finders[kind] = self._makers[kind]()
+            for index, (name, frame) in enumerate(self._rig.latest().items()):
+                if self._kind != kind or self._closing:
+                    return
+                if self._looked.get(name) != frame.time_s:
+                    self._looked[name] = frame.time_s
+                    self._look_at(kind, name, index, turned(frame.preview(LOOK_WIDTH), self._turns.get(name, 0)))
+        except InputError as error:
+            self._kind, self._message = "none", str(error)
+        except Exception as error:  # nothing that is only drawn may stop a recording
+            self._kind, self._message = "none", sentence_of_fault(error)
+
+    def _look_at(self, kind: OverlayKind, name: str, index: int, image: np.ndarray) -> None:
+        points, edges = self._finders[kind](image, index)
+        if self._kind == kind:
+            size = (image.shape[1], image.shape[0])
+            self._found[name] = Overlay(size, points, edges, kind, time.monotonic())
+
+
+def turned(image: UInt8[np.ndarray, "H W 3"], rotation: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Clockwise by a multiple of 90 degrees, to be upright."""
+    return np.asarray(cv2.rotate(image, TURNS[rotation]), dtype=np.uint8) if rotation in TURNS else image

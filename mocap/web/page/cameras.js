@@ -1,0 +1,127 @@
+// The cameras: live pictures, each fetched when the one before has been shown, and how each camera does.
+
+import { el, redraw, setText, svg } from "./dom.js";
+
+const MOST_PER_S = 12;
+const ALL_PER_S = 40; // of all cameras together: a browser keeps few connections open
+const tiles = new Map();
+let visible = new Set();
+const watcher = new IntersectionObserver((entries) => {
+  for (const entry of entries) entry.isIntersecting ? visible.add(entry.target) : visible.delete(entry.target);
+});
+
+export function drawCameras(place, state, { chosen, choose }) {
+  for (const camera of state.cameras) {
+    if (!tiles.has(camera.name)) {
+      const tile = makeTile(camera.name, choose);
+      tiles.set(camera.name, tile);
+      place.append(tile.node);
+      watcher.observe(tile.node);
+      follow(tile);
+    }
+    fill(tiles.get(camera.name), camera, state, chosen);
+  }
+}
+
+function makeTile(name, choose) {
+  const img = el("img", { alt: `Live picture of ${name}` });
+  const none = el("span", { class: "none" }, "waiting for the first picture …");
+  const red = el("span", { class: "red", hidden: true }, "● REC");
+  const cover = svg("svg", { preserveAspectRatio: "none", viewBox: "0 0 8 8" });
+  const picture = el("button", { class: "picture", type: "button", "aria-label": `${name}: enlarge`,
+    onclick: () => choose(name) }, img, cover, el("span", { class: "tag" }, name), red, none);
+  const values = {};
+  const pairs = ["frames/s", "dropped", "sharp", "light"].map((word) => {
+    values[word] = el("dd", {}, "–");
+    return el("div", {}, el("dt", {}, word), values[word]);
+  });
+  const note = el("p", { class: "note", hidden: true });
+  const node = el("figure", { class: "camera", "data-camera": name }, picture, el("dl", {}, ...pairs), note);
+  return { name, node, img, none, red, cover, picture, values, note, shown: false, url: "" };
+}
+
+function fill(tile, camera, state, chosen) {
+  const recording = state.recording?.phase === "recording" && state.recording.cameras.includes(camera.name);
+  const live = camera.state === "live";
+  tile.node.classList.toggle("recording", recording);
+  tile.node.classList.toggle("chosen", chosen === camera.name);
+  tile.node.classList.toggle("large", chosen === camera.name);
+  tile.red.hidden = !recording;
+  if (camera.size) {
+    const [width, height] = camera.size;
+    tile.picture.style.aspectRatio = `${width} / ${Math.max(height, width * 0.45)}`;
+  }
+  const words = { opening: "opening …", lost: "lost", ended: "the file has ended", closed: "closed" };
+  setText(tile.none, live ? "waiting for the first picture …" : `${words[camera.state] ?? camera.state}\n${camera.message}`);
+  tile.none.hidden = live && tile.shown;
+  rate(tile.values["frames/s"], camera, live);
+  value(tile.values.dropped, String(camera.dropped + camera.lost), camera.dropped + camera.lost > 0 ? "warn" : "");
+  value(tile.values.sharp, camera.sharpness === null ? "–" : `${Math.round(100 * camera.sharpness)} %`,
+    camera.sharpness !== null && camera.sharpness < 0.35 ? "warn" : "");
+  value(tile.values.light, light(camera), camera.light && camera.light !== "good" ? "warn" : "");
+  tile.node.title = [camera.detail, `interval jitter ${camera.jitter_ms.toFixed(1)} ms`].filter(Boolean).join(", ");
+  const told = [camera.picture_note, camera.reconnects ? `came back ${camera.reconnects} times` : ""].filter(Boolean).join("; ");
+  setText(tile.note, told);
+  tile.note.hidden = !told;
+  const cells = state.guide?.kind === "intrinsics" && state.guide.camera === camera.name ? state.guide.cells : null;
+  redraw(tile.cover, cells, (place) => drawCells(place, cells));
+}
+
+function rate(node, camera, live) {
+  const wanted = camera.nominal_fps;
+  const slow = live && wanted && camera.fps < 0.93 * wanted;
+  value(node, live ? `${camera.fps.toFixed(1)}${wanted ? ` / ${Math.round(wanted)}` : ""}` : camera.state,
+    live ? (slow ? "warn" : "") : camera.state === "lost" ? "bad" : "");
+}
+
+function light(camera) {
+  return camera.light ?? "–";
+}
+
+function value(node, text, kind) {
+  setText(node, text);
+  node.className = kind;
+}
+
+// Where the board has been: parts of the picture that have enough are green, others show how far they are.
+function drawCells(place, cells) {
+  const boxes = (cells ?? []).flatMap((row, y) => row.map((count, x) => ({ count, x, y })));
+  const most = Math.max(1, ...boxes.map((box) => box.count));
+  place.replaceChildren(...boxes.filter((box) => box.count > 0).map((box) =>
+    svg("rect", { x: box.x + 0.03, y: box.y + 0.03, width: 0.94, height: 0.94, fill: "#2fd17c",
+      "fill-opacity": (0.12 + 0.28 * Math.sqrt(box.count / most)).toFixed(3) })));
+}
+
+async function follow(tile) {
+  for (;;) {
+    const began = performance.now();
+    let pause = 1000 / Math.min(MOST_PER_S, ALL_PER_S / Math.max(1, tiles.size));
+    if (document.hidden || !visible.has(tile.node)) {
+      await sleep(300);
+      continue;
+    }
+    try {
+      const width = Math.ceil(tile.node.clientWidth * Math.min(2, devicePixelRatio));
+      const answer = await fetch(`/preview/${encodeURIComponent(tile.name)}.jpg?width=${width}`);
+      if (answer.ok) await show(tile, await answer.blob());
+      else pause = 1000;
+    } catch {
+      pause = 1500;
+    }
+    await sleep(Math.max(10, pause - (performance.now() - began)));
+  }
+}
+
+async function show(tile, blob) {
+  const url = URL.createObjectURL(blob);
+  const before = tile.url;
+  tile.img.src = url;
+  tile.url = url;
+  try {
+    await tile.img.decode();
+    tile.shown = true;
+  } catch { /* the next picture follows */ }
+  if (before) URL.revokeObjectURL(before);
+}
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));

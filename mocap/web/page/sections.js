@@ -1,0 +1,144 @@
+// What the side panel shows: guidance, verdicts, the running job, the calibration, takes, and what happened.
+
+import { badge, bar, duration, el, files, list, svg } from "./dom.js";
+
+const START = {
+  intrinsics: "Choose a camera and hold the board before it: near and far, tilted, in all corners of its picture.",
+  extrinsics: "Carry the board through the space so that several cameras see it at once, in many places.",
+  floor: "Lay the board flat on the floor where most cameras see it: its first corner becomes the middle of the world.",
+  take: "Everybody in the picture? Name the take and record.",
+};
+
+export function guide(place, state, mode, chosen) {
+  const told = state.guide?.kind === mode ? state.guide : null;
+  const start = mode === "intrinsics" && chosen ? `Record ${chosen}: hold the board near, tilt it, and go to the corners.` : START[mode];
+  const parts = [el("p", { class: `hint${told?.done ? " done" : ""}` }, told?.hint || start)];
+  if (told?.share !== undefined && told.share !== null) {
+    parts.push(bar(told.share, 1, told.done));
+    parts.push(el("p", { class: "soft numbers" }, told.detail ?? ""));
+  }
+  if (mode === "extrinsics" && told?.shared_views) parts.push(graph(told));
+  place.replaceChildren(...parts);
+}
+
+// Cameras on a circle, a line for every pair with the number of views of the board that both have.
+function graph(told) {
+  const names = told.cameras;
+  const width = 360, height = names.length > 5 ? 320 : 260, r = 24;
+  const at = names.map((_, i) => {
+    const angle = (2 * Math.PI * i) / names.length - Math.PI / 2;
+    return [width / 2 + Math.cos(angle) * (width / 2 - 52), height / 2 + Math.sin(angle) * (height / 2 - 34)];
+  });
+  const lines = [], counts = [];
+  for (let a = 0; a < names.length; a++) {
+    for (let b = a + 1; b < names.length; b++) {
+      const views = told.shared_views[a][b];
+      const enough = views >= told.wanted;
+      const weakest = told.weakest && told.weakest.includes(names[a]) && told.weakest.includes(names[b]) && !told.done;
+      const line = svg("line", { x1: at[a][0], y1: at[a][1], x2: at[b][0], y2: at[b][1],
+        class: views ? (enough ? "enough" : "some") : weakest ? "weakest" : "" });
+      line.style.strokeWidth = views ? String(Math.min(7, 1.5 + views / 6)) : "";
+      lines.push(line);
+      if (views) counts.push(label((at[a][0] + at[b][0]) / 2, (at[a][1] + at[b][1]) / 2, String(views), "count"));
+    }
+  }
+  const nodes = names.flatMap((name, i) => {
+    const seen = told.shared_views[i].some((views, j) => j !== i && views > 0);
+    return [svg("circle", { cx: at[i][0], cy: at[i][1], r, class: seen ? "seen" : "" }), label(at[i][0], at[i][1], short(name), "")];
+  });
+  const title = svg("title");
+  title.textContent = "Which cameras have seen the board together";
+  return svg("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, role: "img" }, title, ...lines, ...counts, ...nodes);
+}
+
+const short = (name) => (name.length > 6 ? name.slice(0, 5) + "…" : name);
+
+function label(x, y, text, kind) {
+  const node = svg("text", { x, y, class: kind });
+  node.textContent = text;
+  return node;
+}
+
+export function verdict(place, last) {
+  place.hidden = !last;
+  if (!last) return;
+  place.replaceChildren(
+    el("div", { class: "row apart" }, el("h2", {}, last.title), badge(last.good ? "good" : "warn", last.good ? "good" : "look at this")),
+    list(last.sentences) ?? "");
+}
+
+export function job(place, now, { cancel }) {
+  place.hidden = !now;
+  if (!now) return;
+  const running = now.phase === "running";
+  const what = now.kind === "calibrate" ? "Calibration" : `Processing of ${now.take}`;
+  const kinds = { running: ["", "running"], done: ["good", "done"], failed: ["bad", "failed"], cancelled: ["warn", "cancelled"] };
+  const [kind, word] = now.verdict ? [now.verdict, now.verdict] : kinds[now.phase];
+  const parts = [el("div", { class: "row apart" }, el("h2", {}, what), badge(kind, word))];
+  if (running) {
+    parts.push(bar(now.done, now.total));
+    const count = now.total > 1 ? `${now.done} of ${now.total}` : "";
+    parts.push(el("div", { class: "row apart" },
+      el("span", { class: "soft numbers" }, [now.stage || "starting", count, duration(now.seconds)].filter(Boolean).join(" · ")),
+      el("button", { type: "button", id: "cancel", onclick: cancel }, "Cancel")));
+  } else if (now.headline) {
+    parts.push(el("p", {}, now.headline));
+    if (now.notes.length) parts.push(notes(now.notes));
+  }
+  place.replaceChildren(...parts);
+}
+
+export function calibration(place, state, { calibrate }) {
+  const { clips, calibration: made } = state;
+  const cameras = state.cameras.length;
+  const busy = state.job?.phase === "running" || state.recording !== null;
+  const have = `lenses ${clips.intrinsics.length}/${cameras} · cameras ${clips.extrinsics.length}/${cameras} · floor ${clips.floor.length ? "yes" : "no"}`;
+  const parts = [el("div", { class: "row apart" }, el("h2", {}, "Calibration"), made?.verdict ? badge(made.verdict, made.verdict) : badge("", made ? "present" : "none yet"))];
+  if (made) parts.push(el("p", {}, made.headline));
+  parts.push(el("p", { class: "soft" }, `Recorded: ${have}`));
+  const row = [el("button", { type: "button", id: "calibrate", class: made ? "" : "main", onclick: calibrate,
+    disabled: busy || clips.extrinsics.length < 2 }, made ? "Calibrate again" : "Calibrate")];
+  if (made?.report) row.push(el("a", { href: files(made.report), target: "_blank", rel: "noopener" }, "Report"));
+  parts.push(el("div", { class: "row" }, ...row));
+  if (made?.notes.length) parts.push(notes(made.notes));
+  place.replaceChildren(...parts);
+}
+
+export function takes(place, state, { process, play }) {
+  const busy = state.job?.phase === "running" || state.recording !== null;
+  const shown = [...state.takes].sort((a, b) => b.made_s - a.made_s || (a.name < b.name ? 1 : -1));
+  place.replaceChildren(...shown.map((take) => card(take, { busy, ready: state.calibration !== null, process, play })));
+}
+
+function card(take, { busy, ready, process, play }) {
+  const processed = take.files.length > 0;
+  const length = take.being_written ? "recording …" : `${duration(take.seconds)} · ${take.cameras.length} cameras`;
+  const thumb = el("button", { type: "button", class: "thumb", "aria-label": `Play ${take.name}`, disabled: take.being_written || !take.videos.length,
+    onclick: () => play(take) }, take.being_written ? "" : el("img", { alt: "", loading: "lazy",
+    src: `/thumbnail/${encodeURIComponent(take.name)}.jpg?made=${Math.round(take.made_s)}` }));
+  const state = take.faults.length ? badge("bad", "damaged") : processed ? badge("good", "processed") : "";
+  const button = el("button", { type: "button", "data-process": take.name, class: processed ? "" : "main", disabled: busy || !ready || take.being_written,
+    title: ready ? "" : "Calibrate first", onclick: () => process(take.name) }, processed ? "Process again" : "Process");
+  const below = [...take.faults, ...take.marks];
+  return el("article", { class: "card take", "data-take": take.name }, thumb,
+    el("div", {}, el("div", { class: "row apart" }, el("h3", {}, take.name), state), el("p", { class: "soft numbers" }, length),
+      el("div", { class: "row" }, button)),
+    below.length ? el("div", { class: "below" }, list(below)) : null,
+    processed ? el("div", { class: "below files" }, ...take.files.map((path) =>
+      el("a", { href: files(path), download: "" }, path.split("/").pop()))) : null,
+    processed ? el("details", { class: "below" }, el("summary", {}, "Figures"), figures(take.figures), list(take.notes)) : null);
+}
+
+function figures(values) {
+  const rows = Object.entries(values).filter(([, value]) => value !== null).map(([name, value]) => `${name.replaceAll("_", " ")}: ${value}`);
+  return list(rows) ?? "";
+}
+
+function notes(sentences) {
+  return el("details", {}, el("summary", {}, `${sentences.length} ${sentences.length === 1 ? "note" : "notes"}`), list(sentences));
+}
+
+export function events(place, told) {
+  place.replaceChildren(...[...told].reverse().map((event) => el("li", { class: event.level },
+    `${new Date(1000 * event.at_s).toLocaleTimeString()}  ${event.text}`)));
+}
