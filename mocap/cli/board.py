@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from calibration.errors import CalibrationError
+from mocap.cli.board_options import alone, described, given_of
 from mocap.cli.console import print_json, print_path, tell
 
 if TYPE_CHECKING:
     from calibration.board_file import Board
-    from calibration.board_print import PrintConfig
-
-OPTIONS = {
-    "charuco": {"squares", "square_mm", "marker_mm", "dictionary", "legacy", "inverted"},
-    "checkerboard": {"squares", "square_mm", "inverted"},
-    "aprilgrid": {"squares", "square_mm", "gap_mm", "dictionary", "inverted"},
-}
-DEFAULT_SQUARES = {"charuco": "5x7", "checkerboard": "6x9", "aprilgrid": "4x6"}
-DICTIONARY_SIZES = (50, 100, 250, 1000)
-"""Of OpenCV's 4 x 4 bit markers: large bits are read from afar, and small dictionaries mistake fewer markers."""
 
 EXAMPLE = """
 The print is the calibration's only measure of length: print at 100 %, check the ruler in the margin, glue it to
@@ -75,9 +65,8 @@ def command(
     config = PrintConfig(paper=paper, tiled=tiled, two_sided=two_sided)
     sizes = {"square_mm": square_mm, "marker_mm": marker_mm, "gap_mm": gap_mm}
     flags = {"legacy": legacy or None, "inverted": inverted or None}
-    every = {"squares": squares, **sizes, "dictionary": dictionary, **flags}
-    given = {name: value for name, value in every.items() if value is not None}
-    board = _described(kind, given, config) if board_file is None else _alone(read_board(board_file), given)
+    given = given_of({"squares": squares, **sizes, "dictionary": dictionary, **flags})
+    board = described(kind, given, config) if board_file is None else alone(read_board(board_file), given)
     places = [place for path in outputs for place in print_paths(board, path, config)]
     beside = [] if board_file else [outputs[0].with_suffix(".toml")]
     _refuse_existing(places, beside, board, overwrite=overwrite)
@@ -100,61 +89,6 @@ def command(
 
 
 command.__doc__ = (command.__doc__ or "") + EXAMPLE
-
-
-def _described(kind: str, given: dict[str, Any], config: PrintConfig) -> Board:
-    """The board that options describe; without a size, the largest that the paper has room for."""
-    from calibration.board_file import board_from_table
-    from calibration.board_print import largest_board
-
-    if kind not in OPTIONS:
-        raise CalibrationError(f"there is no board {kind!r}", where="--type", remedy=f"Known: {', '.join(OPTIONS)}.")
-    foreign = sorted(given.keys() - OPTIONS[kind])
-    if foreign:
-        raise CalibrationError(f"a board of type {kind} has no {foreign[0]}", where="--type", remedy="Leave it out.")
-    board = board_from_table(_table(kind, given), "board")
-    if "square_mm" in given:
-        return board
-    if config.tiled or given.keys() & {"marker_mm", "gap_mm"}:
-        raise CalibrationError(
-            "how large are the squares?",
-            where="--square-mm",
-            remedy="Give it: only a board on one sheet, without other sizes, gets the size of its paper.",
-        )
-    return largest_board(board, config)
-
-
-def _table(kind: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The `[board]` table of options; what they leave open is filled in."""
-    counts = _counts(given.get("squares", DEFAULT_SQUARES[kind]))
-    square = given.get("square_mm", 40.0)
-    table = {"type": kind} | {key: given[key] for key in ("dictionary", "legacy", "inverted") if key in given}
-    if kind == "aprilgrid":
-        return table | {"tags": counts, "tag_mm": square, "gap_mm": given.get("gap_mm", 0.3 * square)}
-    table |= {"squares": counts, "square_mm": square}
-    if kind == "checkerboard":
-        return table
-    markers = counts[0] * counts[1] // 2
-    smallest = next((n for n in DICTIONARY_SIZES if n >= markers), DICTIONARY_SIZES[-1])
-    return {"dictionary": f"DICT_4X4_{smallest}", "marker_mm": given.get("marker_mm", 0.75 * square)} | table
-
-
-def _counts(squares: str) -> list[int]:
-    found = re.fullmatch(r"(\d+)[x×](\d+)", squares.strip().lower())
-    if not found:
-        raise CalibrationError(f"{squares!r} is not columns x rows", where="--squares", remedy="Write it as 5x7.")
-    return [int(found[1]), int(found[2])]
-
-
-def _alone(board: Board, given: dict[str, Any]) -> Board:
-    """The board of a file; options that describe another are refused."""
-    if given:
-        raise CalibrationError(
-            f"a board file is given, and {', '.join(given)} too",
-            where="--board",
-            remedy="Give one of them: a file, or options that describe the board.",
-        )
-    return board
 
 
 def _refuse_existing(places: list[Path], beside: list[Path], board: Board, *, overwrite: bool) -> None:

@@ -16,6 +16,7 @@ from mocap.cli import (
     models,
     process,
     retarget,
+    session,
     synth,
     train,
 )
@@ -42,6 +43,7 @@ app.command("doctor")(explained(doctor.command))
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(evaluate_dataset.app, name="evaluate-dataset")
 app.add_typer(models.app, name="models")
+app.add_typer(session.app, name="session")
 
 
 def main() -> None:
