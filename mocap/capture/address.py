@@ -15,7 +15,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "usb": (),
     "file": ("pace", "loop"),
     "images": ("fps", "pace", "loop"),
-    "synth": (),
+    "synth": ("camera",),
     "pattern": ("limit",),
 }
 """What may follow the `?` of each kind of ours; a network address belongs to the camera as it is."""

@@ -91,6 +91,7 @@ class CameraReader:
         self._reconnects = 0
         self._scene_count = 0
         self._meter = RateMeter()
+        self._heard_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
 
     def start(self) -> None:
@@ -110,7 +111,13 @@ class CameraReader:
 
     @property
     def state(self) -> State:
-        return self._state
+        """As it is now: a camera that keeps its reader waiting is lost before the reader can say so."""
+        silent = self._state == "live" and not self._waits and time.monotonic() - self._heard_s > self._config.silence_s
+        return "lost" if silent else self._state
+
+    @property
+    def _waits(self) -> bool:
+        return self._info is not None and self._info.waits
 
     @property
     def info(self) -> SourceInfo | None:
@@ -148,16 +155,17 @@ class CameraReader:
 
     def statistics(self) -> CameraStatus:
         """Counts and rates as they are now."""
-        info, meter = self._info, self._meter
-        fps, jitter_s = meter.rate(time.monotonic()) if self._state == "live" else (0.0, 0.0)
+        info, meter, state, latest = self._info, self._meter, self.state, self._latest
+        fps, jitter_s = meter.rate(time.monotonic()) if state == "live" else (0.0, 0.0)
+        silent = state == "lost" and self._state == "live"
         with self._lock:
             delivered = self._past[0] + sum(queue.delivered for queue in self._queues)
             dropped = self._past[1] + sum(queue.dropped for queue in self._queues)
         return CameraStatus(
             name=self.name,
-            state=self._state,
-            message=self._message,
-            size=self._latest.size if self._latest is not None else (None if info is None else info.size),
+            state=state,
+            message=str(self._silence()) if silent else self._message,
+            size=latest.size if latest is not None else (None if info is None else info.size),
             nominal_fps=None if info is None else info.fps,
             fps=fps,
             jitter_ms=1e3 * jitter_s,
@@ -166,7 +174,7 @@ class CameraReader:
             dropped_queue=dropped,
             lost_source=meter.lost,
             reconnects=self._reconnects,
-            lost_at_s=self._lost_at_s,
+            lost_at_s=latest.time_s if silent and latest is not None else self._lost_at_s,
             stamps="arrival" if info is None else info.stamps,
             detail="" if info is None else info.detail,
         )
@@ -212,15 +220,19 @@ class CameraReader:
 
     def _check_silence(self, last: float) -> None:
         if time.monotonic() - last > self._config.silence_s:
-            raise SourceLost(
-                f"gives no picture for {self._config.silence_s:g} s",
-                where=f"camera {self.name}",
-                remedy="Check its cable, power and network; it is tried again by itself.",
-            )
+            raise self._silence()
+
+    def _silence(self) -> SourceLost:
+        return SourceLost(
+            f"gives no picture for {self._config.silence_s:g} s",
+            where=f"camera {self.name}",
+            remedy="Check its cable, power and network; it is tried again by itself.",
+        )
 
     def _take(self, frame: SourceFrame, info: SourceInfo, scene: int) -> None:
         if self._closed.is_set():
             return
+        self._heard_s = time.monotonic()
         if self._state != "live":
             self._reconnects += self._state == "lost" and self._meter.received > 0
             self._state, self._message, self._lost_at_s = "live", "", None

@@ -188,9 +188,15 @@ def open_source(camera: SessionCamera, session_root: Path) -> CameraSource:
             from mocap.capture.source_images import ImagesSource
 
             return ImagesSource(address, session_root)
-        case "network":
+        case "synth":
+            from mocap.capture.source_synth import SynthSource
+
+            return SynthSource(address, session_root, camera)
+        case "usb":
+            from mocap.capture.source_usb import UsbSource
+
+            return UsbSource(address, camera)
+        case _:
             from mocap.capture.source_network import NetworkSource
 
             return NetworkSource(address, camera)
-        case _:
-            raise address.refused("cannot be read yet")

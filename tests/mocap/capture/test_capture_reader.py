@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -143,6 +144,25 @@ def test_a_silent_camera_is_lost(reading):
     reader.start()
     until(lambda: reader.state == "lost")
     assert "gives no picture for 0.05 s" in reader.statistics().message
+
+
+def test_a_camera_that_blocks_its_reader_is_lost_all_the_same(reading):
+    source = ScriptedSource([frame(0)])
+    read, hold = source.read, threading.Event()
+
+    def blocking(timeout_s: float) -> SourceFrame:
+        if not source.steps:
+            hold.wait(WAIT_S)
+        return read(timeout_s)
+
+    source.read = blocking
+    reader = reading(source, silence_s=0.1)
+    reader.start()
+    until(lambda: reader.latest() is not None)
+    until(lambda: reader.statistics().state == "lost")
+    assert "gives no picture for 0.1 s" in reader.statistics().message
+    assert reader.statistics().lost_at_s == reader.latest().time_s
+    hold.set()
 
 
 def test_a_fault_of_a_source_does_not_end_its_thread(reading):
