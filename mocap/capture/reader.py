@@ -153,6 +153,10 @@ class CameraReader:
             self._source.set_scene(scene, start_s=start_s)
             self._wake.set()
 
+    def scene_seconds(self, scene: Scene) -> float | None:
+        """How long its source plays a scene; None for cameras, which know of none."""
+        return self._source.scene_seconds(scene) if isinstance(self._source, SceneSource) else None
+
     def statistics(self) -> CameraStatus:
         """Counts and rates as they are now."""
         info, meter, state, latest = self._info, self._meter, self.state, self._latest

@@ -73,6 +73,11 @@ class CaptureRig:
             reader.set_scene(scene, start_s=start_s)
         return start_s
 
+    def scene_seconds(self, scene: Scene) -> float | None:
+        """How long the longest clip of a scene is; None where nothing of it can be played: real cameras see."""
+        lengths = (reader.scene_seconds(scene) for reader in self.readers.values())
+        return max((seconds for seconds in lengths if seconds is not None), default=None)
+
     def latest(self) -> dict[str, SourceFrame]:
         """The newest picture of every camera that gave one."""
         return {name: frame for name, reader in self.readers.items() if (frame := reader.latest()) is not None}

@@ -165,6 +165,10 @@ class SceneSource(CameraSource, Protocol):
         """Show a scene from its beginning, at `start_s` of `time.monotonic()`; None: nothing in particular."""
         ...
 
+    def scene_seconds(self, scene: Scene) -> float | None:
+        """How long it plays; None where it has nothing of the scene, or does not end."""
+        ...
+
 
 def open_source(camera: SessionCamera, session_root: Path) -> CameraSource:
     """The source that `camera.source` names, not opened yet. Raises InputError for an address nobody understands."""

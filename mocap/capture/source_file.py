@@ -52,6 +52,10 @@ class FileSource:
                 if old is not None:
                     old.stop()
 
+    def scene_seconds(self, scene: Scene) -> float | None:
+        """The video's length; None before it is open, and where it loops."""
+        return None if self._loop or self._info is None else self._info.duration_s
+
     def close(self) -> None:
         with self._lock:
             if self._player is not None:

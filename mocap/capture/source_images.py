@@ -67,6 +67,10 @@ class ImagesSource:
                 self._player = self._playing(start_s)
                 old.stop()
 
+    def scene_seconds(self, scene: Scene) -> float | None:
+        """Until the last picture has shown; None before it is open, and where it loops."""
+        return None if self._loop or not self._paths else len(self._paths) / self._fps
+
     def close(self) -> None:
         with self._lock:
             if self._player is not None:
