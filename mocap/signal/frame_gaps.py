@@ -1,0 +1,212 @@
+"""Frames that were lost, doubled or counted wrongly: found in times, in motion and in pictures, and put right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mocap.core.errors import InputError
+from mocap.signal.clock_fit import MAD, envelope_line, robust_line
+
+RATES = tuple(
+    Fraction(n, d)
+    for n, d in ((15, 1), (24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (48, 1), (50, 1), (60000, 1001),
+                 (60, 1), (90, 1), (100, 1), (120000, 1001), (120, 1), (240000, 1001), (240, 1))
+)  # fmt: skip
+"""Frames a second that cameras are built for."""
+RATE_TOLERANCE = 4e-4
+"""Between a crystal's worst (100 ppm) and the distance from 30 to 29.97 (1000 ppm)."""
+SAME_PICTURE = 0.12
+"""A picture differs from the one that it repeats by less than this part of what its neighbours differ by."""
+SURE = 4.0
+"""Standard deviations by which a step must differ from an ordinary one."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSteps:
+    """How many exposures lie between frames.
+
+    period_s: between exposures, of the camera's clock. steps: (F-1,) 1 where none is missing. jitter_s: standard
+    deviation of the stamps about even times. uneven: the camera changed its pace, so that the steps are counted with
+    the pace around each frame.
+    """
+
+    period_s: float
+    steps: Int[np.ndarray, "F-1"]
+    jitter_s: float
+    uneven: bool
+
+    @property
+    def lost(self) -> int:
+        """Exposures of which there is no frame."""
+        return int((self.steps - 1).sum())
+
+
+def nominal_rate(stamp_s: Float[np.ndarray, "F"]) -> float | None:
+    """The usual rate (23.976, 24, 25, 29.97, 30, …) that the frames come at; None where they come at no such rate."""
+    if len(stamp_s) < 3:
+        return None
+    rate = 1.0 / frame_steps(stamp_s).period_s
+    nearest = min(RATES, key=lambda usual: abs(float(usual) / rate - 1))
+    return float(nearest) if abs(float(nearest) / rate - 1) < RATE_TOLERANCE else None
+
+
+def frame_steps(stamp_s: Float[np.ndarray, "F"]) -> FrameSteps:
+    """Lost exposures as gaps of whole periods between stamps.
+
+    The period is the median interval made precise by a line through all stamps over the exposures' numbers. Where
+    the stamps do not keep to that (a phone that slows down in the dark), each interval is compared with the median of
+    the 15 about it.
+    """
+    if len(stamp_s) < 2:
+        raise InputError("a single frame has no period")
+    interval = np.diff(stamp_s)
+    if not (interval > 0).all():
+        raise InputError(f"the stamps do not increase after frame {int(np.argmin(interval > 0))}")
+    pace = _local_pace(interval)
+    steps = np.maximum(1, np.round(interval / pace)).astype(np.int64)
+    number = np.concatenate([[0], np.cumsum(steps)]).astype(np.float64)
+    line = robust_line(number, stamp_s, floor=1e-7)
+    away = stamp_s - line.at(number)
+    uneven = bool(np.abs(away).max() > 0.5 * line.slope and np.ptp(pace) > 0.1 * pace.min())
+    jitter = MAD * float(np.median(np.abs(interval - steps * pace))) / np.sqrt(2) if uneven else line.scatter
+    return FrameSteps(float(np.median(pace)) if uneven else line.slope, steps, float(jitter), uneven)
+
+
+def even_times(stamp_s: Float[np.ndarray, "F"], *, late_only: bool = False) -> Float[np.ndarray, "F"]:
+    """Stamps without the jitter of their arrival: a camera exposes evenly, whatever the way to the computer does.
+
+    late_only: the stamps are times of arrival, never too early, so that the line lies under them; else through them.
+    Stamps of a camera that changes its pace come back as they are.
+    """
+    if len(stamp_s) < 3:
+        return stamp_s
+    found = frame_steps(stamp_s)
+    if found.uneven:
+        return stamp_s
+    number = np.concatenate([[0], np.cumsum(found.steps)]).astype(np.float64)
+    if not late_only:
+        return robust_line(number, stamp_s, floor=1e-7).at(number)
+    slope, start = envelope_line(number, stamp_s)
+    return start + slope * number
+
+
+def step_ratios(
+    tracks: Float[np.ndarray, "F K D"], noise: float
+) -> tuple[Float[np.ndarray, "F-1"], Float[np.ndarray, "F-1"]]:
+    """(ratio, sd) of every step of moving points to what the steps beside it lead one to expect.
+
+    1: an ordinary step; 0: the frame shows the same moment again; 2: one exposure is missing; 3: two. tracks: points
+    over the frames as counted, NaN where unseen. noise: standard deviation of a coordinate. The expected step is the
+    mean of the nearest two on either side, so that a change of speed at an even rate cancels. sd is infinite where
+    nothing moves.
+    """
+    step = np.diff(tracks, axis=0)
+    padded = np.concatenate([np.full((2, *step.shape[1:]), np.nan), step, np.full((2, *step.shape[1:]), np.nan)])
+    beside = np.stack([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
+    known = np.logical_and(np.isfinite(step).all(-1), np.isfinite(beside).all((0, -1)))
+    expected = np.where(known[..., None], np.median(beside, axis=0) / 2 + beside.mean(0) / 2, 0.0)
+    taken = np.where(known[..., None], step, 0.0)
+    power = (expected**2).sum((-1, -2))
+    # The steps beside it carry noise themselves: their mean has a fourth of a step's variance, 2 noise² each.
+    bias = known.sum(-1) * tracks.shape[-1] * noise**2 / 2
+    moving = np.maximum(power - bias, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(moving > 0, (expected * taken).sum((-1, -2)) / moving, np.nan)
+        sd = np.where(moving > 0, noise * np.sqrt(2.5 / moving), np.inf)
+    return ratio, sd
+
+
+def steps_from_motion(tracks: Float[np.ndarray, "F K D"], noise: float) -> Int[np.ndarray, "F-1"]:
+    """Exposures between frames as moving points tell: 0 for a frame that repeats the one before, 1 where in doubt.
+
+    A frame that repeats the one before in its place is followed by a double step, which belongs to it: 0, 2.
+    """
+    ratio, sd = step_ratios(tracks, noise)
+    nearest = np.round(np.nan_to_num(ratio, nan=1.0)).clip(0, 30)
+    sure = (np.abs(np.nan_to_num(ratio, nan=1.0) - 1) > SURE * sd) & (sd < 0.12)
+    return np.where(sure, nearest, 1).astype(np.int64)
+
+
+def repeated_pictures(difference: Float[np.ndarray, "F-1"], *, noise: float = 0.0) -> Bool[np.ndarray, "F"]:
+    """Frames whose picture is that of the frame before: they differ by nearly nothing while others change.
+
+    difference: of the pictures of consecutive frames, any unit. noise: differences below it mean nothing, as in a
+    scene at rest. Three in a row and more are a still picture rather than repeats, and are left alone.
+    """
+    n = len(difference)
+    if n < 5:
+        return np.zeros(n + 1, dtype=bool)
+    padded = np.pad(difference, 5, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 11)
+    usual = np.median(windows, axis=-1)
+    same = (difference <= SAME_PICTURE * usual) & (usual > noise)
+    run = same & np.roll(same, 1) & np.roll(same, 2)
+    run[:2] = False
+    still = run | np.roll(run, -1) | np.roll(run, -2)
+    return np.concatenate([[False], same & ~still])
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRepair:
+    """Frames with their times put right.
+
+    stamp_s: (F,) of the exposure that each frame stands for. repeated: (F,) shows the picture of an earlier one.
+    lost_before: (F,) exposures missing right before it. moved: whether any stamp differs from the file's.
+    """
+
+    stamp_s: Float[np.ndarray, "F"]
+    repeated: Bool[np.ndarray, "F"]
+    lost_before: Int[np.ndarray, "F"]
+    moved: bool
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What was found, for a report."""
+        lost, repeated = int(self.lost_before.sum()), int(self.repeated.sum())
+        told = []
+        if lost:
+            times = "the times after them are put right" if self.moved else "the times show the gaps"
+            places = int((self.lost_before > 0).sum())
+            told.append(f"{lost} lost frame{'s' * (lost > 1)} in {places} place{'s' * (places > 1)}; {times}")
+        if repeated:
+            told.append(f"{repeated} frame{'s' * (repeated > 1)} repeat{'s' * (repeated == 1)} the one before")
+        return tuple(told)
+
+
+def repaired(
+    stamp_s: Float[np.ndarray, "F"],
+    *,
+    repeated: Bool[np.ndarray, "F"] | None = None,
+    steps: Int[np.ndarray, "F-1"] | None = None,
+) -> FrameRepair:
+    """Times put right by `steps` (exposures between frames, as motion tells) where the stamps know of no gap.
+
+    A frame that repeats stands for its own exposure, its stamp stays; a step that is too long right after it is no
+    loss. Where the stamps show gaps themselves they are believed, and `steps` are not used.
+    """
+    repeated = np.zeros(len(stamp_s), dtype=bool) if repeated is None else repeated
+    if len(stamp_s) < 3:
+        return FrameRepair(stamp_s, repeated, np.zeros(len(stamp_s), dtype=np.int64), moved=False)
+    own = frame_steps(stamp_s)
+    counted = own.lost == 0 and not own.uneven and own.jitter_s < 2e-3 * own.period_s + 2e-6
+    if steps is None or not counted:
+        return FrameRepair(stamp_s, repeated, np.concatenate([[0], own.steps - 1]), moved=False)
+    again = repeated | np.concatenate([[False], steps == 0])
+    after = np.concatenate([[False], again[:-1]])
+    extra = np.concatenate([[0], np.maximum(steps - 1, 0)])
+    extra = np.where(after, np.maximum(extra - 1, 0), extra)
+    return FrameRepair(stamp_s + own.period_s * np.cumsum(extra), again, extra, moved=bool(extra.any()))
+
+
+def _local_pace(interval: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+    """The median interval of the 15 about each one; the overall one where those agree within a tenth."""
+    overall = float(np.median(interval))
+    if len(interval) < 15:
+        return np.full(len(interval), overall)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(interval, 7, mode="reflect"), 15)
+    local = np.median(windows, axis=-1)
+    return np.where(np.abs(local / overall - 1) < 0.1, overall, local)
