@@ -54,7 +54,7 @@ class FocusMeter:
         edges = cv2.Laplacian(small, cv2.CV_32F)
         measured = float(np.percentile(np.abs(edges), 99))
         self._best = max(self._best * MEMORY, measured)
-        sharpness = measured / self._best if self._best > 0 else 0.0
+        sharpness = measured / self._best if self._best > 0 else 1.0
         brightness, clipped = float(np.median(small)), float((small >= TOO_BRIGHT).mean())
         return PictureState(sharpness, brightness, clipped, _sentence(sharpness, brightness, clipped))
 

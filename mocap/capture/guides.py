@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from calibration.board_file import Board
+from calibration.errors import CalibrationError
+from calibration.intrinsics import IntrinsicsResult, calibrate_intrinsics
 from calibration.intrinsics_result import Verdict
 from mocap.capture.coverage import LensKnowledge, coverage, lens_knowledge
 from mocap.capture.focus import FocusMeter, PictureState
@@ -98,6 +100,16 @@ class IntrinsicsGuide:
         if observations is not None:
             self._lens = lens_knowledge(observations)
         self._show(self._state.corners, self._state.picture)
+
+    def result(self, camera: str) -> IntrinsicsResult | None:
+        """The lens as its calibration finds it from these views; None where they do not determine it."""
+        observations = self._views.observations()
+        if observations is None:
+            return None
+        try:
+            return calibrate_intrinsics(replace(observations, cameras=(camera,)))[camera]
+        except (CalibrationError, np.linalg.LinAlgError, ValueError):
+            return None
 
     def _show(self, corners: LiveCorners | None, picture: PictureState | None) -> None:
         lens, views = self._lens, len(self._views.snapshot())

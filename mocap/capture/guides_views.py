@@ -19,7 +19,7 @@ from calibration.observations import BoardObservations
 from calibration.view_selection import APART, view_signatures
 
 SETTLED_AFTER = 3
-"""Pictures after which the way in which a board is printed counts as known."""
+"""Pictures with the board after which the way in which a board is printed counts as known."""
 
 FEWEST_CORNERS = 6
 """As in `IntrinsicsConfig.min_corners`: views with fewer are not used."""
