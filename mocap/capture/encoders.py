@@ -120,6 +120,11 @@ def choose_encoder(load: Load, config: EncoderConfig | None = None) -> Encoder:
     raise AssertionError("unreachable")
 
 
+def software_encoder(preset: str, quality: int) -> Encoder:
+    """x264 without a trial: it is part of every build of PyAV."""
+    return Encoder(SOFTWARE, encoder_options(SOFTWARE, quality, preset, 0))
+
+
 def encoder_options(name: str, quality: int, preset: str, bit_rate: int) -> dict[str, str]:
     """What makes an encoder give every picture at once, at a constant quality where it knows one.
 

@@ -33,6 +33,10 @@ class GrowingFile:
                 remedy="Give the recording another name, or move the file away.",
             ) from None
 
+    @property
+    def n_bytes(self) -> int:
+        return self._end
+
     def seekable(self) -> bool:
         return True
 

@@ -107,6 +107,11 @@ class StreamWriter:
             raise
         self._file.settle()
 
+    @property
+    def n_bytes(self) -> int:
+        """Of the file until now."""
+        return self._file.n_bytes
+
     def sync(self) -> None:
         """Let the system put on the disk what it has; may be called by another thread."""
         self._file.sync()
