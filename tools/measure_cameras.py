@@ -87,7 +87,7 @@ def measure(options: argparse.Namespace, ports: dict[str, float]) -> dict[str, o
     names = [f"cam{number:02d}" for number in range(1, options.cameras + 1)]
     cameras = tuple(SessionCamera(n, s) for n, s in zip(names, sources(options, ports), strict=True))
     with CaptureRig(Session(root=ROOT, cameras=cameras)) as rig:
-        missing = rig.wait_until_live(20)
+        missing = rig.wait_until_live(20.0)
         rig.set_scene(Scene("take"))
         time.sleep(2)
         before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()

@@ -20,6 +20,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """What may follow the `?` of each kind of ours; a network address belongs to the camera as it is."""
 
+LISTENING = ("udp", "rtp")
+"""Schemes that may name a port of this computer only: udp://:5000."""
+
 EXAMPLES = "usb:0, rtsp://host/stream, http://host/video.mjpg, file:clip.mp4, images:folder, synth:session, pattern:"
 
 
@@ -92,6 +95,6 @@ def _network(address: SourceAddress) -> SourceAddress:
         _ = parts.port
     except ValueError as error:
         raise address.refused(f"is not a valid URL ({error})") from None
-    if not parts.hostname:
+    if not parts.hostname and parts.scheme.lower() not in LISTENING:
         raise address.refused("names no host", "Write e.g. rtsp://192.168.1.20/stream.")
     return address

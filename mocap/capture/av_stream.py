@@ -14,6 +14,7 @@ from av.error import ExitError, FFmpegError, InvalidDataError
 
 from mocap.capture.address import SourceAddress
 from mocap.capture.jpeg import JpegPicture
+from mocap.capture.now import now_s
 from mocap.capture.source import SourceFrame, SourceInfo, SourceLost
 from mocap.capture.stream_clock import StreamClock
 from mocap.core.errors import VideoError
@@ -31,9 +32,12 @@ ARRIVALS_KEPT = 64
 COUNTED_STAMPS = ("mpjpeg", "mjpeg", "image2", "h264", "hevc", "m4v")
 """Demuxers of streams that carry no time: their stamps are counted."""
 
-ONE_LATE = frozenset(("h264", "hevc", "mpeg4"))
-"""Codecs whose pictures FFmpeg's RTP reader hands out only when the next one begins to arrive, marker bit or not
-(measured: 34 ms late at 30 pictures a second, 200 ms at 5)."""
+PARSED = frozenset(("h264", "hevc", "mpeg4"))
+"""Codecs whose pictures FFmpeg finds the end of only when the next one begins."""
+WAITS = {"rtsp": 1, "rtp": 1, "sdp": 1, "mpegts": 2}
+"""Pictures of those codecs that begin to arrive before FFmpeg hands one out; in a transport stream its packets wait
+for the next one too. Measured with streams of known times: 34 ms late at 30 pictures a second and 200 ms at 5 (RTSP,
+marker bit or not), 67 ms at 30 (MPEG-TS by UDP and TCP)."""
 
 OPTIONS = {
     "fflags": "nobuffer+discardcorrupt",
@@ -58,8 +62,8 @@ class AvStream:
         self._clock = StreamClock()
         self._times: dict[int, float] = {}
         self._stamped = True
-        self._one_late = self._jpegs = False
-        self._begun_s: float | None = None
+        self._jpegs = False
+        self._arrivals_s: deque[float] = deque(maxlen=1)
         self._thread = threading.get_ident()
         self._closing = False
         self.damaged = 0
@@ -80,7 +84,8 @@ class AvStream:
         self._stamped = not any(name in COUNTED_STAMPS for name in self._container.format.name.split(","))
         formats = self._container.format.name.split(",")
         self._jpegs = stream.codec.canonical_name == "mjpeg"
-        self._one_late = stream.codec.canonical_name in ONE_LATE and bool({"rtsp", "rtp", "sdp"} & set(formats))
+        if stream.codec.canonical_name in PARSED:
+            self._arrivals_s = deque(maxlen=1 + max(WAITS.get(name, 0) for name in formats))
         self._packets = self._container.demux(stream)
         while not self._ready:
             self._receive()
@@ -116,7 +121,7 @@ class AvStream:
             raise self._refusal(error) from None
         if packet is None or not packet.size:
             raise self._lost("ended the stream", "Check the camera; it is tried again by itself.")
-        arrival_s = time.monotonic()
+        arrival_s = now_s()
         if packet.is_corrupt:
             self.damaged += 1
             return
@@ -144,17 +149,17 @@ class AvStream:
         self._ready.append(SourceFrame(picture, time_s, stamp_s))
         return True
 
-    def _note(self, packet: Packet, arrival_s: float | None) -> None:
-        """Map a packet's stamp when it comes (began to come, where FFmpeg waits for the next), before it is decoded.
+    def _note(self, packet: Packet, arrival_s: float) -> None:
+        """Map a packet's stamp when it began to arrive, before it is decoded.
 
         Packets come in the order of decoding: with pictures that lean on later ones, the line below follows dts.
         """
-        if self._one_late:
-            arrival_s, self._begun_s = self._begun_s, arrival_s
-        if arrival_s is None or not self._stamped or packet.pts is None or packet.time_base is None:
+        self._arrivals_s.append(arrival_s)
+        known = len(self._arrivals_s) == self._arrivals_s.maxlen
+        if not known or not self._stamped or packet.pts is None or packet.time_base is None:
             return
         order = packet.pts if packet.dts is None else packet.dts
-        time_s = self._clock.time_s(float(order * packet.time_base), arrival_s)
+        time_s = self._clock.time_s(float(order * packet.time_base), self._arrivals_s[0])
         ahead_s = float((packet.pts - order) * packet.time_base)
         self._times[packet.pts] = time_s + ahead_s
         while len(self._times) > ARRIVALS_KEPT:

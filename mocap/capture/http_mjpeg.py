@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from mocap.capture.address import SourceAddress
 from mocap.capture.jpeg import JpegPicture
 from mocap.capture.multipart import LARGEST_HEADER, MultipartParser, Part, boundary_of
+from mocap.capture.now import now_s
 from mocap.capture.source import SourceFrame, SourceInfo, SourceLost
 from mocap.capture.stream_clock import StreamClock
 from mocap.core.errors import FileFormatError, VideoError
@@ -99,7 +100,7 @@ class HttpMjpeg:
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise self.lost(f"does not answer ({error or type(error).__name__})", _AWAKE) from None
         self._parser = MultipartParser(self._boundary(status, reason, headers))
-        self._parse(rest, time.monotonic())
+        self._parse(rest, now_s())
 
     def _boundary(self, status: int, reason: str, headers: http.client.HTTPMessage) -> bytes:
         kind = headers.get("Content-Type", "").lower()
@@ -130,7 +131,7 @@ class HttpMjpeg:
             raise self.lost(f"broke off ({error})", _AWAKE) from None
         if not data:
             raise self.lost("ended the stream", _AWAKE)
-        self._parse(data, time.monotonic())
+        self._parse(data, now_s())
 
     def _parse(self, data: bytes, arrival_s: float) -> None:
         try:

@@ -98,13 +98,17 @@ class CameraReader:
         """Begin to read."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop reading and let the camera go."""
+    def stop(self) -> None:
+        """Ask it to let the camera go, and do not wait."""
         self._closed.set()
         self._wake.set()
         for queue in list(self._queues):
             queue.close()
         self._source.close()
+
+    def close(self) -> None:
+        """Stop reading and let the camera go."""
+        self.stop()
         if self._thread.is_alive():
             self._thread.join(CLOSE_S)
         self._state = "closed"

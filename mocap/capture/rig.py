@@ -57,6 +57,8 @@ class CaptureRig:
     def close(self) -> None:
         """Let all cameras go."""
         for reader in self.readers.values():
+            reader.stop()
+        for reader in self.readers.values():
             reader.close()
 
     def wait_until_live(self, timeout_s: float) -> tuple[str, ...]:

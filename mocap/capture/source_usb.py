@@ -13,6 +13,7 @@ import numpy as np
 
 from mocap.capture.address import SourceAddress
 from mocap.capture.jpeg import JpegPicture
+from mocap.capture.now import now_s
 from mocap.capture.source import SourceFrame, SourceInfo, SourceLost, Stamps
 from mocap.capture.usb_settings import Setting, apply_settings, codec_name
 from mocap.core.errors import VideoError
@@ -87,7 +88,7 @@ class UsbSource:
         if capture is None or self._closing.is_set():
             raise self._lost("is closed", "")
         good = capture.grab()
-        arrival_s = time.monotonic()
+        arrival_s = now_s()
         picture = self._picture(capture) if good else None
         if picture is None:
             self._failures += 1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from mocap.capture.counter_picture import read_number
+from mocap.capture.counter_picture import CounterPicture, read_number
 from mocap.capture.reader import CameraReader, ReaderConfig
 from mocap.capture.source import CameraSource, SourceFrame, SourceLost, open_source
 from mocap.core.errors import InputError
@@ -91,6 +94,34 @@ def test_h264_over_rtsp_knows_when_pictures_were_taken(server):
     late = late_s(server, frames)
     assert late.min() > -1e-4
     assert np.median(late[15:]) < 0.7 / FPS  # without care for how FFmpeg waits it would be more than one picture
+
+
+def _send_transport_stream(port: int, began: list[float], count: int) -> None:
+    """H.264 in MPEG-TS by UDP, as encoders of video mixers send it."""
+    picture, rate = CounterPicture((160, 90)), Fraction(round(FPS))
+    with av.open(f"udp://127.0.0.1:{port}?pkt_size=1316", "w", format="mpegts", options={"flush_packets": "1"}) as out:
+        stream = out.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "tune": "zerolatency"})
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 90, "yuv420p", 10
+        began.append(time.monotonic())
+        for number in range(count):
+            time.sleep(max(0.0, began[0] + number / FPS - time.monotonic()))
+            frame = av.VideoFrame.from_ndarray(picture.at(number % RING), format="rgb24")
+            frame.pts, frame.time_base = number, 1 / rate
+            out.mux(stream.encode(frame))
+
+
+def test_a_transport_stream_knows_when_pictures_were_taken():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    began: list[float] = []
+    sender = threading.Thread(target=_send_transport_stream, args=(port, began, 90))
+    sender.start()
+    frames = taken(source_of(f"udp://@:{port}"), 20)
+    sender.join()
+    shown = np.array([(frame.time_s - began[0]) * FPS - (read_number(frame.image) or 0) for frame in frames])
+    assert shown.min() > -0.01  # a stamp counts 1/90000 s
+    assert np.median(shown) < 0.7  # FFmpeg hands pictures out two later
 
 
 def test_a_redirect_is_followed_by_ffmpeg(server):
