@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from mocap.cli.board_options import alone, described, given_of
 from mocap.cli.console import EXIT_INPUT, explained, print_json, print_path, tell
+from mocap.cli.session_import_view import copying, plan_document, show_plan
 from mocap.cli.session_view import as_document, as_listed, show, show_table
 
 if TYPE_CHECKING:
@@ -42,6 +43,21 @@ with the rig: those that were processed in seconds, others as long as finding pe
   mocap session check monday
 
   mocap session check monday --moved --json
+"""
+
+IMPORT_EXAMPLE = """
+Copies recordings into a session (or links them); what is there already stays, and the originals are never touched.
+Layouts: a project of Pose2Sim, caliscope or OpenCap, recordings of FreeMoCap, each with its calibration; or any folder
+of videos, grouped by their names: cam1/walk.mp4, walk/left.mp4, walk_cam1.mp4. Clips with calib, board, intrinsic or
+floor in their names become calibration clips.
+
+[bold]Examples[/]
+
+  mocap session import Downloads/phones monday --dry-run
+
+  mocap session import Downloads/phones monday --pattern '{take}-{camera}' --camera GX1=left --link
+
+  mocap session import my_pose2sim_project monday
 """
 
 LIST_EXAMPLE = """
@@ -159,6 +175,45 @@ def list_sessions(
 
 
 list_sessions.__doc__ = (list_sessions.__doc__ or "") + LIST_EXAMPLE
+
+
+@app.command("import", short_help="Bring recordings of elsewhere into a session.")
+@explained
+def import_recordings(
+    source: Annotated[Path, typer.Argument(metavar="FOLDER", help="Videos, or a project of another program.")],
+    folder: Annotated[Path, typer.Argument(metavar="SESSION", help="New, or one that gets more takes.")],
+    layout: Annotated[str, typer.Option(help="auto, videos, pose2sim, freemocap, caliscope or opencap.")] = "auto",
+    pattern: Annotated[
+        str | None, typer.Option(help="Of names or paths of videos, with {camera}, {take} and *.")
+    ] = None,
+    renamed: Annotated[
+        list[str] | None, typer.Option("--camera", metavar="OLD=NEW", help="Rename a camera; may be repeated.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
+    hardlink: Annotated[bool, typer.Option("--hardlink", help="Hard links instead of copies.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Bring recordings of elsewhere into a session."""
+    from mocap.cli.session_options import renames_of
+    from mocap.io.session_check import check_session
+    from mocap.io.session_import import carry_out, plan_import
+
+    plan = plan_import(source, layout, pattern=pattern, renames=renames_of(renamed or ()))
+    done = None
+    if not dry_run:
+        with copying(sum(1 for _ in plan.files)) as progress:
+            done = carry_out(plan, folder, "link" if link else "hardlink" if hardlink else "copy", progress)
+    if as_json:
+        print_json(plan_document(plan, done))
+        return
+    show_plan(plan, done)
+    if done is not None:
+        print_path(folder / "session.toml")
+        tell(f"Next: {escape(check_session(folder).next_step)}")
+
+
+import_recordings.__doc__ = (import_recordings.__doc__ or "") + IMPORT_EXAMPLE
 
 
 def _board(file: Path | None, kind: str | None, given: dict[str, Any]) -> Board | None:

@@ -38,6 +38,15 @@ def cameras_of(
     return tuple(replace(camera, **asked, rotation=turns.get(camera.name, camera.rotation)) for camera in cameras)
 
 
+def renames_of(texts: Sequence[str]) -> dict[str, str]:
+    """Of OLD=NEW texts."""
+    pairs = [text.partition("=") for text in texts]
+    for text, (old, _, new) in zip(texts, pairs, strict=True):
+        if not old or not new:
+            raise InputError(f"{text!r} is not OLD=NEW", where="--camera", remedy="Write e.g. --camera GX01=left.")
+    return {old: new for old, _, new in pairs}
+
+
 def _value(key: str, value: Any) -> Any:
     if key == "size":
         found = re.fullmatch(r"(\d+)[x×](\d+)", value.strip().lower())

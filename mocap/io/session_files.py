@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import tomlkit
 from pydantic import Field
-from tomlkit.items import Table
+from tomlkit import TOMLDocument
+from tomlkit.items import AoT, Table
 
 from mocap.core.clock import Clock
 from mocap.core.config import Config, load_config
@@ -178,11 +179,7 @@ def write_session(session: Session) -> Path:
         document["fps"] = session.fps
     if session.rig_path is not None and session.rig_path != session.root / "calibration" / "rig.toml":
         document["rig"] = Path(os.path.relpath(session.rig_path, session.root)).as_posix()
-    cameras = tomlkit.aot()
-    for camera in session.cameras:
-        cameras.append(_camera_table(camera))
-    if len(cameras):
-        document["camera"] = cameras
+    _write_cameras(document, session.cameras)
     if session.board:
         document["board"] = dict(session.board)
     session.root.mkdir(parents=True, exist_ok=True)
@@ -197,17 +194,33 @@ def natural_order(name: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name.casefold()) if part]
 
 
-def _camera_table(camera: SessionCamera) -> Table:
-    table = tomlkit.table()
-    table["name"] = camera.name
-    if camera.source is not None:
-        table["source"] = camera.source
-    if camera.rotation:
-        table["rotation"] = camera.rotation
-    for key in ("size", "fps", "exposure", "gain", "focus", "codec"):
-        value = getattr(camera, key)
-        if value is not None:
-            table[key] = list(value) if isinstance(value, tuple) else value
+def _write_cameras(document: TOMLDocument, cameras: Sequence[SessionCamera]) -> None:
+    """Tables that are there already are changed where they stand, so that what people wrote between them stays."""
+    there = document.get("camera")
+    kept = list(there) if isinstance(there, AoT) else []
+    if [table.get("name") for table in kept] != [camera.name for camera in cameras][: len(kept)]:
+        kept = []
+    for table, camera in zip(kept, cameras, strict=False):
+        _fill_camera(table, camera)
+    if kept and isinstance(there, AoT):
+        for camera in cameras[len(kept) :]:
+            there.append(_fill_camera(tomlkit.table(), camera))
+    elif cameras:
+        tables = tomlkit.aot()
+        for camera in cameras:
+            tables.append(_fill_camera(tomlkit.table(), camera))
+        document["camera"] = tables
+
+
+def _fill_camera(table: Table, camera: SessionCamera) -> Table:
+    device = {key: getattr(camera, key) for key in ("size", "fps", "exposure", "gain", "focus", "codec")}
+    wanted = {"name": camera.name, "source": camera.source, "rotation": camera.rotation or None, **device}
+    for key, value in wanted.items():
+        plain = list(value) if isinstance(value, tuple) else value
+        if plain is None:
+            table.pop(key, None)
+        elif table.get(key) != plain:
+            table[key] = plain
     return table
 
 

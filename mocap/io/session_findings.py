@@ -31,10 +31,9 @@ def next_step(state: SessionState, findings: Sequence[CareFinding]) -> str:
     """The one thing to do now: what keeps a calibration or take from use, else the next step of a shoot."""
     root = state.session.root
     blocking = next((finding for finding in findings if finding.level == "blocks"), None)
-    if blocking is not None and blocking.remedy and (state.takes or blocking.where == "calibration"):
-        return blocking.remedy
     if blocking is not None:
-        return f"Mend {blocking.where}: {blocking.what}"
+        one_line = blocking.remedy and "\n" not in blocking.remedy
+        return blocking.remedy if one_line else f"Mend {blocking.where}: {blocking.what}"
     if not state.takes:
         return f"Record a take: `mocap record {root} --take NAME`."
     unsynced = [finding for finding in findings if finding.level == "warning" and "mocap sync" in finding.remedy]

@@ -125,3 +125,24 @@ def test_sessions_in_a_table(tmp_path: Path):
     listed = json.loads(run("list", tmp_path, "--json").stdout)
     assert [Path(s["session"]).name for s in listed["sessions"]] == ["mon"]
     assert len(listed["refused"]) == 1
+
+
+def test_an_import_is_shown_before_it_is_done(tmp_path: Path, clip: Path):
+    (tmp_path / "day").mkdir()
+    for name in ("walk_GX1", "walk_GX2"):
+        shutil.copy2(clip, tmp_path / f"day/{name}.mp4")
+    options = (tmp_path / "day", tmp_path / "s", "--pattern", "{take}_{camera}", "--camera", "GX1=left")
+    done = run("import", *options, "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "takes/walk/video/left.mp4 from" in done.stderr
+    assert not (tmp_path / "s").exists()
+    done = run("import", *options, "--hardlink")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.split() == [str(tmp_path / "s/session.toml")]
+    assert "Next: Record the board in all cameras at once" in done.stderr
+    assert open_session(tmp_path / "s").camera_names == ("GX2", "left")
+    again = json.loads(run("import", *options, "--json").stdout)
+    assert again["kept"] == ["takes/walk/video/left.mp4", "takes/walk/video/GX2.mp4"]
+    refused = run("import", *options[:2], "--camera", "GX1")
+    assert refused.exit_code == 2
+    assert "--camera: 'GX1' is not OLD=NEW" in refused.stderr

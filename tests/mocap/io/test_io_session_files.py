@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,19 @@ def test_comments_survive_writing(tmp_path: Path):
     assert "# a comment" in text
     assert open_session(tmp_path).cameras[0].rotation == 270
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_what_stands_between_cameras_survives(tmp_path: Path):
+    a_session(tmp_path, toml=TOML.replace('name = "cam2"', 'name = "cam2"  # the new one\n# by the door'))
+    session = open_session(tmp_path)
+    first = replace(session.cameras[0], rotation=0, source=None, fps=25.0)
+    path = write_session(replace(session, cameras=(first, *session.cameras[1:], SessionCamera("cam3"))))
+    text = path.read_text(encoding="utf-8")
+    assert "# the new one" in text
+    assert "# by the door" in text
+    assert open_session(tmp_path).cameras == (first, *session.cameras[1:], SessionCamera("cam3"))
+    write_session(replace(session, cameras=session.cameras[:1]))
+    assert open_session(tmp_path).camera_names == ("cam10",)
 
 
 # --- what is wrong -------------------------------------------------------------------------------------------------

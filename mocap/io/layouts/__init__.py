@@ -1,0 +1,1 @@
+"""How other programs, and people, lay out recordings: one module per layout, each from a folder to an `ImportPlan`."""
