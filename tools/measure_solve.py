@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from mocap.evaluation.motion_metrics import jitter_m_s3
 from mocap.geometry.marker_views import SeenInViews
 from mocap.io.artefacts import load_keypoints2d
 from mocap.io.truth_file import load_truth
-from mocap.stages.feet import FeetConfig, settle_feet
+from mocap.stages.feet import FeetConfig, settle_feet, standing_points
 from mocap.stages.smooth import SmoothConfig, smooth
 from mocap.stages.solve import PersonSolveReport, SolveConfig, solve
 from mocap.stages.triangulate import TriangulateConfig, triangulate
@@ -121,7 +122,8 @@ def mirrored(seen: Keypoints2D, which: np.ndarray) -> Keypoints2D:
 def solved(seen: Keypoints2D, rig: Rig, config: SolveConfig) -> Found:
     """As the pipeline does it."""
     points, _ = smooth(triangulate(seen, rig, TriangulateConfig())[0], SmoothConfig())
-    motions, report = solve(points, load_skeleton(), config, SeenInViews(seen, rig))
+    standing = None if config == BEFORE else partial(standing_points, config=FeetConfig())
+    motions, report = solve(points, load_skeleton(), config, SeenInViews(seen, rig), standing=standing)
     return Found(motions[0], report.people[0])
 
 

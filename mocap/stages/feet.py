@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
@@ -17,7 +18,8 @@ from mocap.core.config import Config, Report
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
 from mocap.geometry.foot_locks import FootLocks, lock_feet
-from mocap.geometry.soles import HEEL_SHARE, SOLE_JOINTS, has_soles, sole_points
+from mocap.geometry.pose_solver import Anchors
+from mocap.geometry.soles import HEEL_SHARE, SOLE_JOINTS, has_soles, sole_points, soles
 from mocap.geometry.threads import one_thread
 from mocap.signal.contacts import ContactRules, Surface, find_contacts, find_surface, true_runs
 
@@ -119,19 +121,38 @@ def settle_feet(motions: tuple[Motion, ...], config: FeetConfig) -> tuple[tuple[
             settled.append(motion)
             alone.append(motion.person)
             continue
-        locks = FootLocks(stance.contact, np.repeat(stance.floor_m, 3), stance.surface.velocity, config.fade_s)
-        with one_thread():
-            held = lock_feet(stance.motion, locks)
+        held = _held(stance, config)
         settled.append(held)
         reports.append(_person_report(motion, held, stance))
     sentences = tuple(sentence for report in reports for sentence in _sentences(report))
     return tuple(settled), FeetReport(people=reports, people_left_alone=alone, sentences=sentences)
 
 
+def standing_points(motion: Motion, config: FeetConfig) -> Anchors | None:
+    """The soles' points of a motion and where they stand, with precision 1 while they carry and 0 otherwise; None where
+    nothing ever stands."""
+    if not config.enabled or not has_soles(motion.skeleton):
+        return None
+    stance = _stance(motion, config)
+    if stance is None or not stance.contact.any():
+        return None
+    held = _held(stance, config)
+    under = soles(held.skeleton)
+    carries = torch.from_numpy(stance.contact).double()[..., None].expand(-1, -1, 3)
+    joint, offsets, places = (torch.from_numpy(values) for values in (under.joint, under.offsets, sole_points(held)))
+    return Anchors(joint, offsets, places, carries)
+
+
 def contacts_of(contact: Bool[np.ndarray, "T 6"]) -> Bool[np.ndarray, "T 4"]:
     """CONTACT_POINTS from the points of soles."""
     toes = contact[:, list(BALLS)] | contact[:, list(TIPS)]
     return np.stack([contact[:, 0], toes[:, 0], contact[:, 3], toes[:, 1]], axis=-1)
+
+
+def _held(stance: _Stance, config: FeetConfig) -> Motion:
+    locks = FootLocks(stance.contact, np.repeat(stance.floor_m, 3), stance.surface.velocity, config.fade_s)
+    with one_thread():
+        return lock_feet(stance.motion, locks)
 
 
 def _stance(motion: Motion, config: FeetConfig) -> _Stance | None:
@@ -205,7 +226,7 @@ def _contacts(
         away = np.linalg.norm(places - np.median(places, axis=0), axis=-1)
         found[start:stop, point] = False
         there = start + np.flatnonzero(away < config.near_m)
-        if away.max() < config.max_slide_m and there[-1] - there[0] + 1 >= config.min_s * fps:
+        if len(there) and away.max() < config.max_slide_m and there[-1] - there[0] + 1 >= config.min_s * fps:
             found[there[0] : there[-1] + 1, point] = True
         else:
             slid += point not in TIPS

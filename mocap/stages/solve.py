@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -29,6 +30,7 @@ from mocap.geometry.pose_quality import (
     shown_joints,
 )
 from mocap.geometry.pose_solver import (
+    Anchors,
     Evidence,
     Observations,
     PoseProblem,
@@ -40,7 +42,7 @@ from mocap.geometry.pose_start import start_pose
 from mocap.geometry.pose_uncertainty import joint_spread
 from mocap.geometry.pose_windows import Windows, solve_in_windows
 from mocap.geometry.reprojection import Views
-from mocap.geometry.subject import Subject, SubjectModel, first_guess, refine_subject, subject_model
+from mocap.geometry.subject import Subject, first_guess, refine_subject, subject_model
 from mocap.geometry.threads import one_thread
 
 _ROUGH = SolverOptions(stages=(20.0, 6.0), tolerance=1e-2, max_iterations=10)
@@ -52,6 +54,8 @@ _UNFILTERED = 2.0
 """Factor on the smoothness where views are fitted: they were not filtered in time, as points in space are."""
 _SPREADS_PER_S = 10
 """Moments a second at which the uncertainty of the joints is found; it changes slowly."""
+_STANDING_SD_M = 0.01
+"""How far a standing foot may be from where it stands, against the keypoints of one frame."""
 _PERSON_SD_M = 0.008
 """What is added to it for the sizes of the subject, and for where the detector sees this body's keypoints."""
 
@@ -128,15 +132,22 @@ class SolveReport(Report):
 
 
 @dataclass(frozen=True, eq=False)
-class _Solved:
-    sizes: SubjectModel
+class _Prepared:
+    """What is known before all frames are solved. off: (C,) of each camera, see `camera_trust`."""
+
+    skeleton: SkeletonDefinition
     subject: Subject
-    model: PoseModel
     measured: Bool[np.ndarray, "S"]
+    off: Float[Tensor, "C"]
+    problem: PoseProblem
+    start: Pose
+
+
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    prepared: _Prepared
     pose: Pose
     trace: SolverTrace
-    spread: Float[Tensor, "T J"]
-    off: Float[Tensor, "C"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +166,17 @@ class _Seen:
 
 
 def solve(
-    points: Keypoints3D, skeleton: SkeletonDefinition, config: SolveConfig, views: SeenInViews | None = None
+    points: Keypoints3D,
+    skeleton: SkeletonDefinition,
+    config: SolveConfig,
+    views: SeenInViews | None = None,
+    *,
+    standing: Callable[[Motion], Anchors | None] | None = None,
 ) -> tuple[tuple[Motion, ...], SolveReport]:
     """One motion a person, finite in every frame; its skeleton carries the subject's bone lengths.
 
-    With `views` the points only start the solution, which then fits what every view shows.
+    With `views` the points only start the solution, which then fits what every view shows. standing: where points of a
+    motion's feet stand; the motion is then solved once more with them held there as surely as keypoints hold it.
     """
     detector = points.keypoint_set.name if config.detector_habits else None
     markers = load_markers(config.markers, skeleton, detector).select(points.keypoint_set.names)
@@ -175,12 +192,10 @@ def solve(
             absent.append(name)
             continue
         with one_thread():
-            solved = _solve_person(seen, (skeleton, markers), points.fps, config)
-            own = _sized_skeleton(skeleton, solved)
-            rotations = local_rotations(solved.model, solved.pose).numpy()
-            reports.append(_report(name, solved, (own, markers), seen, points.fps))
-        placed = (own, solved.pose.translation.numpy(), rotations, points.fps, name)
-        motions.append(Motion(*placed, joint_sd_m=solved.spread.numpy()))
+            prepared = _prepared(seen, (skeleton, markers), points.fps, config)
+            solved, motion = _solved(prepared, points.fps, name, config, standing)
+            reports.append(_report(solved, motion, markers, seen))
+        motions.append(motion)
     if not motions:
         raise NoPersonError(
             f"no frame of {points.n_frames} has {config.min_keypoints} keypoints of the skeleton in space",
@@ -219,7 +234,8 @@ def _seen(
     return _Seen(observations, seen_by, shown, frames, left_out, fits_views, cameras)
 
 
-def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: float, config: SolveConfig) -> _Solved:
+def _prepared(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: float, config: SolveConfig) -> _Prepared:
+    """The subject's sizes and how far each camera is to be believed, from some frames."""
     skeleton, markers = body
     points = seen.observations
     template = pose_model(skeleton, markers)
@@ -238,15 +254,40 @@ def _solve_person(seen: _Seen, body: tuple[SkeletonDefinition, MarkerSet], fps: 
     if config.fit_lengths:
         about = seen.evidence.frames(frames).placed(alone.model, place(alone.model, rough))
         subject = refine_subject(sizes, subject, about, alone.prior, rough)
-    model = sizes.sized(subject)
-    options = SolverOptions(_stages(config), config.tolerance, config.max_iterations)
-    windows = Windows(config.window, config.overlap)
-    problem = PoseProblem(model, seen.evidence, prior)
-    pose, trace = solve_in_windows(problem, start, options, windows)
+    problem = PoseProblem(sizes.sized(subject), seen.evidence, prior)
+    own = _sized_skeleton(skeleton, problem.model, subject.scales[sizes.body].numpy())
+    return _Prepared(own, subject, measured, off, problem, start)
+
+
+def _solved(
+    prepared: _Prepared,
+    fps: float,
+    person: str,
+    config: SolveConfig,
+    standing: Callable[[Motion], Anchors | None] | None,
+) -> tuple[_Solved, Motion]:
+    """All frames; where feet stand, twice."""
+    problem, windows = prepared.problem, Windows(config.window, config.overlap)
+    stages = max(20.0, config.robust_scale), max(6.0, config.robust_scale), config.robust_scale
+    options = SolverOptions(stages, config.tolerance, config.max_iterations)
+    first = options if standing is None else replace(options, tolerance=10 * options.tolerance)
+    pose, trace = solve_in_windows(problem, prepared.start, first, windows)
+    motion = _motion(prepared, pose, fps, person)
+    if standing is not None:
+        anchors = standing(motion)
+        if anchors is not None:
+            problem = replace(problem, anchors=replace(anchors, precision=anchors.precision / _STANDING_SD_M**2))
+        pose, trace = solve_in_windows(problem, pose, replace(options, stages=stages[-1:]), windows)
+        motion = _motion(prepared, pose, fps, person)
     stride = max(1, round(fps / _SPREADS_PER_S))
     spread = joint_spread(problem.placed(pose), pose, scale=config.robust_scale, stride=stride)
     spread = spread.square().add(_PERSON_SD_M**2).sqrt()
-    return _Solved(sizes, subject, model, measured, pose, trace, spread, off)
+    return _Solved(prepared, pose, trace), replace(motion, joint_sd_m=spread.numpy())
+
+
+def _motion(prepared: _Prepared, pose: Pose, fps: float, person: str) -> Motion:
+    rotations = local_rotations(prepared.problem.model, pose).numpy()
+    return Motion(prepared.skeleton, pose.translation.numpy(), rotations, fps, person)
 
 
 def _trusted(seen: _Seen, frames: Tensor, model: PoseModel, pose: Pose) -> tuple[Views | None, Float[Tensor, "C"]]:
@@ -258,16 +299,13 @@ def _trusted(seen: _Seen, frames: Tensor, model: PoseModel, pose: Pose) -> tuple
     return replace(seen.views, trust=trust(off)), off
 
 
-def _stages(config: SolveConfig) -> tuple[float, ...]:
-    return max(20.0, config.robust_scale), max(6.0, config.robust_scale), config.robust_scale
-
-
-def _sized_skeleton(skeleton: SkeletonDefinition, solved: _Solved) -> SkeletonDefinition:
+def _sized_skeleton(
+    skeleton: SkeletonDefinition, model: PoseModel, scales: Float[np.ndarray, "J"]
+) -> SkeletonDefinition:
     """The subject's skeleton, standing on the floor in the T-pose."""
-    offsets = solved.model.rest_offsets.numpy().copy()
+    offsets = model.rest_offsets.numpy().copy()
     tall, usual = (_hip_height(skeleton.parents, rest) for rest in (offsets, skeleton.rest_offsets))
     offsets[0] = skeleton.rest_offsets[0] * tall / usual
-    scales = solved.subject.scales[solved.sizes.body].numpy()
     return replace(skeleton, rest_offsets=offsets, tips=skeleton.tips * scales[:, None])
 
 
@@ -279,28 +317,22 @@ def _hip_height(parents: Int[np.ndarray, "J"], rest_offsets: Float[np.ndarray, "
     return float(-height.min())
 
 
-def _report(
-    name: str,
-    solved: _Solved,
-    body: tuple[SkeletonDefinition, MarkerSet],
-    seen: _Seen,
-    fps: float,
-) -> PersonSolveReport:
-    skeleton, markers = body
-    observations = seen.observations
+def _report(solved: _Solved, motion: Motion, markers: MarkerSet, seen: _Seen) -> PersonSolveReport:
+    skeleton, prepared, pose = motion.skeleton, solved.prepared, solved.pose
+    model, observations = prepared.problem.model, seen.observations
     names = skeleton.joint_names
-    placement = place(solved.model, solved.pose)
+    placement = place(model, pose)
     distances = 1000 * marker_distances(placement, observations).numpy()
     to_joint = distances[:, markers.means_joint]
     there = np.isfinite(distances)
-    scales = solved.subject.scales.tolist()
-    hits = limit_hits(solved.model, solved.pose)
-    peak = angular_acceleration(solved.model, solved.pose, fps)
+    scales = prepared.subject.scales.tolist()
+    hits = limit_hits(model, pose)
+    peak = angular_acceleration(model, pose, motion.fps)
     return PersonSolveReport(
-        person=name,
+        person=motion.person,
         bone_lengths_m={names[j]: float(skeleton.bone_lengths[j]) for j in range(1, len(names))},
         segment_scales={s.name: scale for s, scale in zip(markers.segments, scales, strict=True)},
-        segments_from_others=[markers.segments[s].name for s in np.flatnonzero(~solved.measured)],
+        segments_from_others=[markers.segments[s].name for s in np.flatnonzero(~prepared.measured)],
         keypoint_mm={
             markers.keypoints[m]: (float(distances[there[:, m], m].mean()), float(np.nanmedian(distances[:, m])))
             for m in np.flatnonzero(there.any(0))
@@ -308,11 +340,13 @@ def _report(
         mean_keypoint_mm=float(distances[there].mean()),
         median_keypoint_mm=float(np.median(distances[there])),
         mean_joint_mm=float(np.nanmean(to_joint)) if np.isfinite(to_joint).any() else None,
-        median_reprojection_px=_reprojection_px(solved.model, placement, markers, seen),
+        median_reprojection_px=_reprojection_px(model, placement, markers, seen),
         keypoints_left_out=seen.left_out,
-        cameras_off={seen.cameras[c]: float(solved.off[c]) for c in torch.nonzero(solved.off > SUSPECT)[:, 0].tolist()},
+        cameras_off={
+            seen.cameras[c]: float(prepared.off[c]) for c in torch.nonzero(prepared.off > SUSPECT)[:, 0].tolist()
+        },
         frames_not_observed=torch.nonzero(~seen.frames)[:, 0].tolist(),
-        joints_not_observed=[names[j] for j in torch.nonzero(~shown_joints(solved.model, observations))[:, 0]],
+        joints_not_observed=[names[j] for j in torch.nonzero(~shown_joints(model, observations))[:, 0]],
         limit_hits={names[j]: int(hits[j]) for j in torch.nonzero(hits)[:, 0]},
         iterations=solved.trace.iterations,
         cost=solved.trace.cost,

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
+from mocap.geometry.kinematics import forward_kinematics
+from mocap.geometry.pose_model import Placement
 from mocap.geometry.soles import sole_points
-from mocap.stages.feet import FeetConfig, settle_feet
+from mocap.stages.feet import FeetConfig, settle_feet, standing_points
 from mocap.synthetic.contacts import foot_contacts
 from mocap.synthetic.gait import walk_and_reach
 
@@ -50,6 +53,23 @@ def test_true_contacts_are_found_and_held(true):
     assert person.after.knee_jitter_max_deg < person.before.knee_jitter_max_deg + 2
     assert report.sentences == ()
     np.testing.assert_array_equal(held.skeleton.bone_lengths, given.skeleton.bone_lengths)
+
+
+def test_where_feet_stand_is_told_to_others(true):
+    told = standing_points(shaken(true), FeetConfig())
+    assert told is not None
+    carries = told.precision[..., 0].numpy() > 0
+    np.testing.assert_array_equal(np.unique(told.precision), [0.0, 1.0])
+    # what it names are the soles' points, and they stand within what the motion was shaken by
+    arrays = (true.local_rotations, true.root_translation, true.skeleton.rest_offsets)
+    rotations, joints = forward_kinematics(*(torch.from_numpy(a.copy()) for a in arrays), true.skeleton.parents)
+    points = told.points(Placement(rotations, joints, joints, torch.zeros(*joints.shape, 3))).numpy()
+    np.testing.assert_allclose(points, sole_points(true), atol=0.005)  # soles are levelled and fitted to the floor
+    away = np.linalg.norm(told.targets.numpy() - points, axis=-1)[carries]
+    assert np.median(away) < 0.01  # shaken by 3 mm along each axis, and levelled
+    both = carries[1:] & carries[:-1]
+    assert np.linalg.norm(np.diff(told.targets.numpy(), axis=0), axis=-1)[both].mean() < 0.0005
+    assert standing_points(shifted(true, np.linspace(0, 5, true.n_frames)[:, None] * [0, 0, 1.0]), FeetConfig()) is None
 
 
 def test_a_clean_motion_is_hardly_touched(true):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,11 @@ from mocap.geometry.kinematics import forward_kinematics
 from mocap.geometry.marker_views import SeenInViews
 from mocap.geometry.pose_quality import angular_acceleration
 from mocap.geometry.rotations import quat_conjugate, quat_multiply, quat_rotate, quat_to_rotvec
+from mocap.geometry.soles import sole_points
+from mocap.stages.feet import FeetConfig, standing_points
 from mocap.stages.solve import PersonSolveReport, SolveConfig, solve
 from mocap.synthetic.body_points import keypoints_on_body
+from mocap.synthetic.contacts import foot_contacts
 from mocap.synthetic.gait import walk_and_reach
 
 PLAIN = SolveConfig(detector_habits=False)
@@ -126,6 +130,25 @@ def test_a_walk_seen_by_a_network_of_other_habits():
     assert max(typical[name] for name in ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head")) < 6
     assert max(typical[side + name] for side in ("Left", "Right") for name in ("UpLeg", "Leg", "Foot", "Arm")) < 6
     assert report.people[0].mean_keypoint_mm < 4
+
+
+def test_standing_feet_hold_the_body():
+    """With points that stray by 6 mm from frame to frame, what stands steadies what is above it."""
+    skeleton, keypoint_set = load_skeleton(), load_keypoint_set("blazepose33")
+    walk = walk_and_reach(skeleton, seconds=3.0, fps=30.0)
+    xyz = keypoints_on_body(walk, keypoint_set)[:, None]
+    points = keypoints3d(keypoint_set, xyz + np.random.default_rng(3).normal(0, 0.006, xyz.shape), 30.0)
+    carries = foot_contacts(walk)
+    both = carries[1:] & carries[:-1]
+    skate, low = [], []
+    for standing in (None, partial(standing_points, config=FeetConfig())):
+        (motion,), report = solve(points, skeleton, PLAIN, standing=standing)
+        soles = sole_points(motion)[:, [0, 1, 3, 4]]
+        skate.append(np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1)[both].mean())
+        low.append(np.linalg.norm((placed(motion)[1] - placed(walk)[1])[:, 12:].numpy(), axis=-1).mean())
+        assert report.people[0].converged
+    assert skate[1] < 0.7 * skate[0]
+    assert low[1] < 1.05 * low[0]
 
 
 class TestBones:
