@@ -56,6 +56,9 @@ def sources(options: argparse.Namespace, ports: dict[str, float]) -> list[str]:
     names = [f"cam{number:02d}" for number in range(1, options.cameras + 1)]
     if options.source == "synth":
         return [f"synth:{options.session.resolve()}"] * len(names)
+    if options.source == "file":
+        videos = sorted(options.session.resolve().glob("takes/*/video/*.mp4"))
+        return [f"file:{videos[number % len(videos)]}?loop=1" for number in range(len(names))]
     if options.source == "pattern":
         return [f"pattern:{options.size}@{options.fps:g}"] * len(names)
     if options.source == "rtsp":
@@ -129,7 +132,7 @@ def _row(drain: Drain, status, before: tuple[int, int, int], start_s: float | No
 def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", choices=("mjpeg", "rtsp", "synth", "pattern"), default="mjpeg")
+    parser.add_argument("--source", choices=("mjpeg", "rtsp", "synth", "file", "pattern"), default="mjpeg")
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--fps", type=float, default=30.0)

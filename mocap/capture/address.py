@@ -39,7 +39,7 @@ class SourceAddress:
     @property
     def shown(self) -> str:
         """Without the password that a URL may carry."""
-        return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", self.text)
+        return re.sub(r"(?<=://)([^/:]*):[^/]*@", r"\1:…@", self.text)
 
     def number(self, option: str, default: float) -> float:
         """The value of an option that must be a positive number."""

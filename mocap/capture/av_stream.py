@@ -45,7 +45,8 @@ OPTIONS = {
     "analyzeduration": "1000000",
     "probesize": "2000000",
 }
-RTSP_OPTIONS = {"rtsp_transport": "tcp", "allowed_media_types": "video"}
+RTSP_OPTIONS = {"rtsp_flags": "prefer_tcp", "allowed_media_types": "video"}
+"""By UDP, packets that get lost damage pictures; some cameras know nothing else."""
 
 
 class AvStream:
@@ -186,4 +187,5 @@ class AvStream:
             return self._lost("sends something else than video", "Look up the address of its video stream.")
         if isinstance(error, (ExitError, TimeoutError)) or "timed out" in str(error).lower():
             return self._lost(f"sent nothing for {SILENT_S:g} s", "Check its power and network; it is tried again.")
-        return self._lost(f"broke off ({error})", "Check its power, network and address; it is tried again by itself.")
+        reason = getattr(error, "strerror", None) or name  # the error's own text shows the password of the address
+        return self._lost(f"broke off ({reason})", "Check its power, network and address; it is tried again by itself.")

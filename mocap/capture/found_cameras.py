@@ -22,11 +22,15 @@ TRIED = 6
 
 @dataclass(frozen=True)
 class FoundCamera:
-    """source: what to write in session.toml. name: the maker's. detail: why it may not work, else empty."""
+    """source: what to write in session.toml. name: the maker's. detail: why it may not work, else empty.
+
+    lasting: a source that names the same camera after the next start too, which numbers may not; empty where unknown.
+    """
 
     source: str
     name: str
     detail: str = ""
+    lasting: str = ""
 
 
 def list_cameras() -> tuple[FoundCamera, ...]:
@@ -48,8 +52,18 @@ def _linux_cameras(listed: Path, devices: Path) -> tuple[FoundCamera, ...]:
             name = entry.name
         captures, detail = _captures(device)
         if captures:
-            found.append(FoundCamera(f"usb:{device.as_posix()}", name, detail))
+            found.append(FoundCamera(f"usb:{device.as_posix()}", name, detail, _lasting(device, devices)))
     return tuple(found)
+
+
+def _lasting(device: Path, devices: Path) -> str:
+    """By serial number where the system knows it, else by the port it is plugged into."""
+    for folder in (devices / "v4l" / "by-id", devices / "v4l" / "by-path"):
+        links = sorted(folder.iterdir()) if folder.is_dir() else []
+        own = [link for link in links if link.resolve() == device.resolve()]
+        if own:
+            return f"usb:{own[0].as_posix()}"
+    return ""
 
 
 def _captures(device: Path) -> tuple[bool, str]:

@@ -91,7 +91,7 @@ class SynthSource:
             old = self._player
             if old is None:
                 return
-            begin = time.monotonic()
+            begin = time.monotonic() + 1 / self._fps  # a picture of before may just be on its way
             pictures = self._nothing(begin) if clip is None else self._playing(clip, begin, start_s)
             self._player = Player(pictures, 0.0)
             old.stop()

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import cv2
@@ -41,7 +42,8 @@ class VideoCapture(Protocol):
 
 def open_capture(device: str) -> VideoCapture:
     """OpenCV's camera of a number or a device file."""
-    return cv2.VideoCapture(int(device) if device.isdigit() else device, BACKENDS.get(sys.platform, cv2.CAP_ANY))
+    place = int(device) if device.isdigit() else str(Path(device).resolve())  # a lasting name is a link
+    return cv2.VideoCapture(place, BACKENDS.get(sys.platform, cv2.CAP_ANY))
 
 
 class UsbSource:

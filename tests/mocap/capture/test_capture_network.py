@@ -133,13 +133,13 @@ def test_a_redirect_is_followed_by_ffmpeg(server):
 
 
 def test_a_camera_without_stamps_gets_arrival_times():
-    with stream_server(size="64x48", fps=FPS, stamps=0) as server:
+    with stream_server(size="333x77", fps=FPS, stamps=0) as server:
         source = source_of(server.http())
         before = time.monotonic()
         info = source.open()
         frame = source.read(WAIT_S)
         source.close()
-    assert info.stamps == "arrival"
+    assert (info.stamps, info.size, frame.image.shape) == ("arrival", (333, 77), (77, 333, 3))
     assert frame.stamp_s is None
     assert before < frame.time_s < time.monotonic()
 
@@ -166,6 +166,17 @@ def test_a_wrong_path_says_what_to_do(server, path, what):
 def test_a_wrong_rtsp_path_says_what_to_do(server):
     with pytest.raises(SourceLost, match="is not there"):
         source_of(server.rtsp("nothing")).open()
+
+
+def test_a_password_is_not_shown_by_ffmpeg_either():
+    with socket.create_server(("127.0.0.1", 0)) as hasty:
+        port = hasty.getsockname()[1]
+        source = source_of(f"rtsp://me:p@ss@127.0.0.1:{port}/x")
+        threading.Thread(target=lambda: [hasty.accept()[0].close() for _ in range(3)], daemon=True).start()
+        with pytest.raises(SourceLost) as error:
+            source.open()
+    assert "p@ss" not in str(error.value)
+    assert "ss@" not in str(error.value)
 
 
 def test_nobody_at_the_port_says_what_to_do():

@@ -158,9 +158,12 @@ def test_devices_are_listed_with_what_is_in_their_way(tmp_path):
         (tmp_path / "sys" / name).mkdir(parents=True)
         (tmp_path / "sys" / name / "name").write_text("A Webcam\n")
     (tmp_path / "video2").write_text("")
+    (tmp_path / "v4l" / "by-id").mkdir(parents=True)
+    (tmp_path / "v4l" / "by-id" / "usb-A_Webcam_1234").symlink_to(tmp_path / "video2")
     found = _linux_cameras(tmp_path / "sys", tmp_path)
     assert [camera.source for camera in found] == [f"usb:{tmp_path}/video2", f"usb:{tmp_path}/video10"]
     assert found[0].name == "A Webcam"
+    assert [camera.lasting for camera in found] == [f"usb:{tmp_path}/v4l/by-id/usb-A_Webcam_1234", ""]
     assert "does not say what it is" in found[0].detail
     assert "cannot be opened" in found[1].detail
 
