@@ -42,6 +42,8 @@ with the rig: those that were processed in seconds, others as long as finding pe
 
   mocap session check monday
 
+  mocap session check monday --repair
+
   mocap session check monday --moved --json
 """
 
@@ -129,11 +131,14 @@ new.__doc__ = (new.__doc__ or "") + NEW_EXAMPLE
 def check(
     sessions: Annotated[list[Path], typer.Argument(metavar="SESSION...", help="Folders of sessions.")],
     moved: Annotated[bool, typer.Option("--moved", help="Also look whether a camera moved.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="First mend recordings that were cut off.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say what a session holds, what is missing or damaged, and what to do next."""
     from mocap.io.session_check import check_session
 
+    if repair:
+        _repair(sessions)
     checks = [check_session(path) for path in sessions]
     found = [(checked, _moves(checked) if moved else {}) for checked in checks]
     if as_json:
@@ -225,6 +230,14 @@ def _board(file: Path | None, kind: str | None, given: dict[str, Any]) -> Board 
     if kind is None and not given:
         return None
     return described(kind or "charuco", given, PrintConfig())
+
+
+def _repair(sessions: list[Path]) -> None:
+    from mocap.capture.recovery import recover
+
+    for path in sessions:
+        for sentence in recover(path):
+            tell(f"[cyan]mended[/] {escape(str(path))}: {escape(sentence)}")
 
 
 def _moves(checked: SessionCheck) -> dict[str, list[str]]:

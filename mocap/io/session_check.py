@@ -106,8 +106,8 @@ def _calibration(
         CareFinding(
             "warning",
             str(folder),
-            "this recording was cut off",
-            f"Mend it: `mocap record {state.session.root}` does so when it opens the session.",
+            "this recording was cut off, if it is not running now",
+            f"Mend it: `mocap session check {state.session.root} --repair`.",
         )
         for folder in state.unfinished
     ]
@@ -165,7 +165,7 @@ def _take(it: TakeState, rig: Rig | None, clips: tuple[ClipFacts, ...]) -> Itera
         yield CareFinding("blocks", where, it.problem)
         return
     yield from _damage(where, clips, "blocks")
-    yield from (CareFinding("note", where, note) for note in it.take.notes)
+    yield from (CareFinding("note", where, note) for note in (*it.take.notes, *it.remarks))
     infos = {clip.camera: clip.info for clip in clips if clip.info is not None}
     if len(infos) == len(clips):
         yield from _fits(it, rig, infos)

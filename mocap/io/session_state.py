@@ -45,7 +45,8 @@ class CalibrationState:
 @dataclass(frozen=True, eq=False)
 class TakeState:
     """One take. take: None where it cannot be opened, for the reason in `problem`. sync: how its cameras are put on one
-    clock. exported: the kinds of files in export/. processed: whether there is a report of a run, path of it."""
+    clock. report: of a run of the pipeline. exported: the kinds of files in export/. remarks: of take.toml, by people
+    and by the recorder."""
 
     name: str
     root: Path
@@ -54,6 +55,7 @@ class TakeState:
     sync: Sync
     report: Path | None
     exported: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -150,6 +152,7 @@ def _take_state(session: Session, name: str) -> TakeState:
         sync=_sync(root),
         report=report if report.is_file() else None,
         exported=_exported(root / "export"),
+        remarks=tuple(line for line in str(_take_table(root).get("notes", "")).splitlines() if line.strip()),
     )
 
 

@@ -146,3 +146,18 @@ def test_an_import_is_shown_before_it_is_done(tmp_path: Path, clip: Path):
     refused = run("import", *options[:2], "--camera", "GX1")
     assert refused.exit_code == 2
     assert "--camera: 'GX1' is not OLD=NEW" in refused.stderr
+
+
+def test_a_recording_that_was_cut_off_is_mended(tmp_path: Path, clip: Path):
+    run("new", tmp_path / "s", "--camera", "a", "--camera", "b")
+    take = tmp_path / "s/takes/walk"
+    (take / "video").mkdir(parents=True)
+    for name in "ab":
+        shutil.copy2(clip, take / f"video/{name}.mp4")
+    (take / ".recording").write_text("{}")
+    assert "`mocap session check" in run("check", tmp_path / "s").stdout
+    done = run("check", tmp_path / "s", "--repair")
+    assert "mended" in done.stderr
+    assert not (take / ".recording").exists(), done.output
+    assert "--repair" not in done.stdout
+    assert "this recording was cut off; " in done.stdout, "what was mended is noted in take.toml, and shown"

@@ -146,10 +146,16 @@ def test_an_unreadable_rig(tmp_path: Path, clip: Path):
 
 def test_a_recording_that_was_cut_off(tmp_path: Path, clip: Path):
     root = a_session(tmp_path / "s", clip)
-    (root / "takes/walk/video/.recording").touch()
+    (root / "takes/walk/.recording").touch()
+    (root / "takes/walk/take.toml").write_text('[take]\nnotes = "camera cam02 died after 3 s"\n')
     checked = check_session(root)
-    assert checked.state.unfinished == (root / "takes/walk/video",)
-    assert "this recording was cut off. Mend it" in sentences(checked, "warning")[0]
+    assert checked.state.unfinished == (root / "takes/walk",)
+    (warning,) = sentences(checked, "warning")
+    assert (
+        f"this recording was cut off, if it is not running now. Mend it: `mocap session check {root} --repair`"
+        in warning
+    )
+    assert "takes/walk: camera cam02 died after 3 s." in sentences(checked, "note")
 
 
 def with_date(path: Path, clip: Path, when: str) -> None:
