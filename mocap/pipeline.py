@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from mocap.geometry.marker_views import SeenInViews
 from mocap.io import artefacts
 from mocap.io.artefacts import remove_leftovers
 from mocap.io.subject_heatmaps import SubjectHeatmaps
+from mocap.io.take_times import take_times
 from mocap.io.take_videos import probe_take
 from mocap.io.video import VideoInfo
 from mocap.io.video_fit import VideoFitConfig, VideoFitReport, fit_rig_to_videos, rig_of_cameras
@@ -35,17 +37,18 @@ from mocap.models.learned_triangulation import require_weights, weights_key
 from mocap.provenance import combine, config_key, files_key, rig_key, source_key
 from mocap.segmented_detection import SegmentStore, detect_in_segments, forget_parts
 from mocap.stage_cache import CachedStage, Codec, Observer, SilentObserver
+from mocap.stages.align import AlignConfig, align, cut_to_frames
 from mocap.stages.associate import AssociateConfig, associate
 from mocap.stages.detect import DetectConfig
 from mocap.stages.export import FORMATS, ExportConfig, export
-from mocap.stages.feet import FeetConfig, settle_feet
+from mocap.stages.feet import FeetConfig, settle_feet, standing_points
 from mocap.stages.repair import RepairConfig, repair
 from mocap.stages.smooth import SmoothConfig, smooth
 from mocap.stages.solve import SolveConfig, solve
 from mocap.stages.triangulate import Evidence, TriangulateConfig, triangulate
 from mocap.take_report import key_figures, told_by, write_take_report
 
-STAGES = ("detect", "associate", "repair", "triangulate", "smooth", "solve", "feet", "export")
+STAGES = ("detect", "align", "associate", "repair", "triangulate", "smooth", "solve", "feet", "export")
 
 DETECTIONS = Codec(artefacts.save_detections, artefacts.load_detections, artefacts.read_key)
 KEYPOINTS_2D = Codec(artefacts.save_keypoints2d, artefacts.load_keypoints2d, artefacts.read_key)
@@ -58,6 +61,7 @@ class PipelineConfig(Config):
 
     video: VideoFitConfig = VideoFitConfig()
     detect: DetectConfig = DetectConfig()
+    align: AlignConfig = AlignConfig()
     associate: AssociateConfig = AssociateConfig()
     repair: RepairConfig = RepairConfig()
     triangulate: TriangulateConfig = TriangulateConfig()
@@ -121,7 +125,7 @@ def prepare(job: TakeJob, config: PipelineConfig) -> Prepared:
     rig = read_calibration(job.rig_path)
     take = job.take
     if take.videos:
-        videos = probe_take(take)
+        videos = probe_take(take, config.align.fps)
         fitted, report = fit_rig_to_videos(rig, videos.infos, config.video)
         return Prepared(fitted, videos.fps, videos.infos, (*videos.notes, *report.sentences, *_few(fitted)))
     if take.fps is None:
@@ -204,7 +208,7 @@ def associated_take(
     """Run what has to be run up to the association; heatmaps can be read inside the block, where the configured method
     wants them and the detector has them."""
     run = _Run(job, prepare(job, config), config, threads, observer or SilentObserver())
-    stages = run.stages()[:2]
+    stages = run.stages()[: STAGES.index("associate") + 1]
     if run.wants_heatmaps and not run.has_heatmaps(stages[0]):
         stages[0].report_path.unlink(missing_ok=True)
     points: Keypoints2D = _get(stages, job.take)
@@ -243,8 +247,9 @@ class _Run:
         space = combine(rig_key(rig), repr(fps))
         inputs = combine(self._input_key(), source_key("mocap.segmented_detection"))
         detected = self._stage("detect", DETECTIONS, lambda _: self._detect(detected.key), None, inputs)
+        aligned = self._stage("align", DETECTIONS, self._align, detected, self._times_key())
         associated = self._stage(
-            "associate", KEYPOINTS_2D, lambda found: associate(found, rig, config.associate, fps=fps), detected, space
+            "associate", KEYPOINTS_2D, lambda found: associate(found, rig, config.associate, fps=fps), aligned, space
         )
         repaired = self._stage("repair", KEYPOINTS_2D, lambda seen: repair(seen, rig, config.repair), associated)
         triangulated = self._stage(
@@ -255,11 +260,12 @@ class _Run:
             self._learned_key(),
         )
         smoothed = self._stage("smooth", KEYPOINTS_3D, lambda points: smooth(points, config.smooth), triangulated)
-        solved = self._stage("solve", MOTIONS, lambda points: self._solve(points, repaired), smoothed)
+        feet = combine(config_key(config.feet), source_key("mocap.stages.feet"))
+        solved = self._stage("solve", MOTIONS, lambda points: self._solve(points, repaired), smoothed, feet)
         files, name = exported_files(self.job.folders.export), self.job.take.name
         settled = self._stage("feet", MOTIONS, lambda motions: settle_feet(motions, config.feet), solved)
         exported = self._stage("export", files, lambda moved: self._export(moved, smoothed), settled, name)
-        return [detected, associated, repaired, triangulated, smoothed, solved, settled, exported]
+        return [detected, aligned, associated, repaired, triangulated, smoothed, solved, settled, exported]
 
     def _stage(
         self,
@@ -332,7 +338,8 @@ class _Run:
     def _solve(self, points: Keypoints3D, associated: CachedStage[Keypoints2D]) -> tuple[tuple[Motion, ...], Report]:
         """From what the views show; its key holds them and the rig, through the stages between."""
         views = SeenInViews(associated.get(), self.prepared.rig)
-        return solve(points, load_skeleton(), self.config.solve, views)
+        standing = partial(standing_points, config=self.config.feet)
+        return solve(points, load_skeleton(), self.config.solve, views, standing=standing)
 
     def _detect(self, key: str) -> tuple[Detections2D, Report]:
         return detect_in_segments(
@@ -343,6 +350,22 @@ class _Run:
             threads=self.threads,
             progress=lambda done, total: self.observer.progressed("detect", done, total),
         )
+
+    def _times_key(self) -> str:
+        """What the common times depend on, beside the videos."""
+        take = self.job.take
+        clocks = {n: (clock.offset_s, clock.rate, repr(take.faults.get(n))) for n, clock in take.clocks.items()}
+        stamps = {} if take.timestamps is None or not clocks else {"timestamps": take.timestamps}
+        code = source_key("mocap.io.take_times") if clocks else ""
+        return combine(repr(self.prepared.fps), json.dumps(clocks, sort_keys=True), files_key(stamps), code)
+
+    def _align(self, found: Detections2D) -> tuple[Detections2D, Report]:
+        """On the clock that the cameras share; where they share none, frame by frame."""
+        infos = self.prepared.infos
+        times = take_times(self.job.take, infos, n_frames=found.n_frames)
+        if times is None:
+            return cut_to_frames(found, {name: info.n_frames for name, info in infos.items()})
+        return align(found, times, self.config.align, fps=self.prepared.fps)
 
     def _export(self, motions: tuple[Motion, ...], smoothed: CachedStage[Keypoints3D]) -> tuple[list[str], Report]:
         points_wanted = any(FORMATS[name].holds == "points" for name in self.config.export.formats)

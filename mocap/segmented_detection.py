@@ -22,7 +22,7 @@ from mocap.core.keypoints import Detections2D
 from mocap.core.session import Take
 from mocap.io.artefacts import DETECTION_ARRAYS, load_detections, read_key, save_detections, write_text_atomic
 from mocap.io.heatmap_file import HeatmapWriter
-from mocap.io.video import SynchronizedReader, VideoInfo
+from mocap.io.video import VideoInfo, WholeTakeReader
 from mocap.models.detector import Detector2D
 from mocap.stages.detect import (
     DetectConfig,
@@ -102,7 +102,7 @@ def detect_in_segments(
     store.clear_stale()
     if config.detector == "imported" or not take.videos:
         return import_take(take, config)
-    whole = SynchronizedReader(take.videos, rotations=take.rotations, infos=infos)
+    whole = WholeTakeReader(take.videos, rotations=take.rotations, infos=infos)
     detector = cache(lambda: make_detector(config, threads=threads, progress=progress))
     run = _Run(take, config, store, whole.infos, detector, progress)
     spans = segments(whole.infos, len(whole), config.segment_frames)

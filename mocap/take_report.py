@@ -20,7 +20,7 @@ def key_figures(reports: Reports, *, n_cameras: int, fps: float) -> dict[str, An
     solve_distance_mm: mean distance of measured keypoints to the joints they name; foot_skate_mm: mean way of a foot in
     contact from frame to frame.
     """
-    frames = reports["detect"]["n_frames"]
+    frames = reports["align"]["n_frames"]
     distances = [person["mean_joint_mm"] for person in reports["solve"]["people"]]
     known = [distance for distance in distances if distance is not None]
     skates = [person["after"]["skate_mm"] for person in reports["feet"]["people"]]

@@ -13,6 +13,7 @@ from mocap.core.errors import InputError
 from mocap.core.session import Take
 from mocap.io.frame_times import FrameTimes, read_frame_times
 from mocap.io.video_probe import VideoInfo, probe_video
+from mocap.signal.frame_gaps import even_times
 
 Times = dict[str, Float[np.ndarray, "..."]]
 """By camera: a time for each of its frames (F,), seconds."""
@@ -56,8 +57,6 @@ def take_times(
 
 def true_stamps(take: Take, camera: str, stamp_s: Float[np.ndarray, "F"]) -> Float[np.ndarray, "F"]:
     """Stamps without what is known to be wrong with them; NaN for frames that show an earlier one again."""
-    from mocap.signal.frame_gaps import even_times
-
     faults = take.faults.get(camera, FrameFaults())
     stamp_s = faults.corrected_s(even_times(stamp_s) if faults.uneven_stamps else stamp_s)
     repeated = [frame for frame in faults.repeated if 0 <= frame < len(stamp_s)]

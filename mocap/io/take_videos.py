@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
 
 from mocap.core.errors import VideoError
 from mocap.core.session import Take
+from mocap.io.take_times import read_take_stamps
 from mocap.io.video_probe import VideoInfo, probe_video
+from mocap.signal.frame_gaps import nominal_rate
 
 FPS_TOLERANCE = 0.01
 """Frame rates that differ by less are taken as one: 59.94 beside 60 drifts by a frame in 17 s."""
@@ -16,7 +22,8 @@ FPS_TOLERANCE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class TakeVideos:
-    """What the videos of a take hold. n_frames: those that all cameras should have; notes: worth telling."""
+    """What the videos of a take hold. fps: of the take's results. n_frames: those that all cameras should have; notes:
+    worth telling."""
 
     infos: Mapping[str, VideoInfo]
     fps: float
@@ -24,10 +31,11 @@ class TakeVideos:
     notes: tuple[str, ...]
 
 
-def probe_take(take: Take) -> TakeVideos:
-    """Look at every video of a take. Raises VideoError for one that cannot be used, or for mixed frame rates."""
+def probe_take(take: Take, rate: Literal["common", "highest"] | float = "common") -> TakeVideos:
+    """Look at every video of a take. Raises VideoError for one that cannot be used, or for mixed frame rates where the
+    cameras are not on one clock. rate: frames a second of a take whose cameras are (see `clocked_fps`)."""
     infos = {name: probe_video(path, take.rotations.get(name, 0)) for name, path in take.videos.items()}
-    fps, notes = common_fps(infos, take.fps)
+    fps, notes = (clocked_fps(take, infos, rate), ()) if take.clocks else common_fps(infos, take.fps)
     return TakeVideos(
         infos=infos, fps=fps, n_frames=min(info.n_frames for info in infos.values()), notes=(*take.notes, *notes)
     )
@@ -56,6 +64,30 @@ def common_fps(infos: Mapping[str, VideoInfo], written_fps: float | None = None)
         drift_s = 1 / (fastest - slowest)
         notes.append(f"the frame rates differ slightly ({listed}): the cameras drift by a frame in {drift_s:.0f} s")
     return _most_common(list(rates.values())), tuple(notes)
+
+
+def clocked_fps(
+    take: Take, infos: Mapping[str, VideoInfo], rate: Literal["common", "highest"] | float = "common"
+) -> float:
+    """Frames a second for a take whose cameras are on one clock, whatever each one films at: what is written in its
+    take.toml, else `rate`. "common": what most cameras have within 1 %, of equals the higher; "highest"."""
+    if take.fps is not None:
+        return take.fps
+    if not isinstance(rate, str):
+        return rate
+    rates = [filmed_fps(stamps) for stamps in read_take_stamps(take, infos).values() if len(stamps) > 2]
+    if not rates:
+        return common_fps(infos)[0]
+    if rate == "highest":
+        return max(rates)
+    alike = {own: [other for other in rates if abs(other / own - 1) < FPS_TOLERANCE] for own in rates}
+    return _most_common(max(sorted(alike.values(), key=max, reverse=True), key=len))
+
+
+def filmed_fps(stamp_s: Float[np.ndarray, "F"]) -> float:
+    """Frames a second while nothing is lost: the usual rate that is nearest, or what it is by the stamps."""
+    usual = nominal_rate(stamp_s)
+    return usual if usual is not None else round(float(1 / np.median(np.diff(stamp_s))), 2)
 
 
 def _unsteady(info: VideoInfo) -> str:

@@ -2,7 +2,7 @@
 
 from mocap.io.video_probe import VideoInfo, probe_video
 from mocap.io.video_reader import Frame, VideoReader, VideoReport
-from mocap.io.video_sync import SynchronizedReader, SynchronizedReport
+from mocap.io.video_sync import SynchronizedReader, SynchronizedReport, WholeTakeReader
 
 __all__ = [
     "Frame",
@@ -11,5 +11,6 @@ __all__ = [
     "VideoInfo",
     "VideoReader",
     "VideoReport",
+    "WholeTakeReader",
     "probe_video",
 ]

@@ -41,11 +41,21 @@ class SynchronizedReport(Report):
     def sentences(self) -> tuple[str, ...]:
         """What is worth telling: unequal lengths and missing frames."""
         told = []
-        if len(set(self.lengths.values())) > 1:
+        if self.n_frames < max(self.lengths.values()) and len(set(self.lengths.values())) > 1:
             lengths = ", ".join(f"{name} {n}" for name, n in self.lengths.items())
             told.append(f"the videos differ in length ({lengths} frames); the first {self.n_frames} are used")
         told += [f"{name}: {report.sentence}" for name, report in self.cameras.items() if not report.complete]
         return tuple(told)
+
+
+def common_length(infos: Mapping[str, VideoInfo]) -> int:
+    """Frames that all videos should have, of which at least one can be read in some."""
+    return min(min(info.n_frames for info in infos.values()), whole_length(infos))
+
+
+def whole_length(infos: Mapping[str, VideoInfo]) -> int:
+    """Frames until nothing can be read any more."""
+    return max(info.n_readable for info in infos.values())
 
 
 class SynchronizedReader:
@@ -55,6 +65,8 @@ class SynchronizedReader:
     has ended. At most `queue_length` pictures wait per camera. The threads end with the iteration, however it ends;
     a consumer that may stop half-way should close the iterator or use the reader as a context manager.
     """
+
+    length = staticmethod(common_length)
 
     def __init__(
         self,
@@ -71,8 +83,7 @@ class SynchronizedReader:
         turns = rotations or {}
         known = infos or {}
         self.infos = {n: known.get(n) or probe_video(path, turns.get(n, 0)) for n, path in videos.items()}
-        shortest = min(info.n_frames for info in self.infos.values())
-        self.n_frames = min(shortest, max(info.n_readable for info in self.infos.values()))
+        self.n_frames = self.length(self.infos)
         self.span = range(start, self.n_frames if stop is None else min(stop, self.n_frames))
         self.report: SynchronizedReport | None = None
         self._queue_length = queue_length
@@ -117,6 +128,12 @@ class SynchronizedReader:
                 lengths={name: info.n_frames for name, info in self.infos.items()},
                 cameras={name: worker.reader.report for name, worker in workers.items()},
             )
+
+
+class WholeTakeReader(SynchronizedReader):
+    """Goes on to the end of the longest video; a camera whose video has ended has no image."""
+
+    length = staticmethod(whole_length)
 
 
 class _Worker:

@@ -21,7 +21,7 @@ from mocap.core.errors import ConfigError, InputError, NoPersonError
 from mocap.core.keypoints import Detections2D, KeypointSet
 from mocap.core.session import Take
 from mocap.io.detections_import import ImportConfig, import_detections
-from mocap.io.video import SynchronizedReader, SynchronizedReport, VideoInfo, probe_video
+from mocap.io.video import SynchronizedReport, VideoInfo, WholeTakeReader, probe_video
 from mocap.models.blazepose import BlazePose, BlazePoseConfig
 from mocap.models.detector import Detector2D, PersonInImage
 from mocap.models.mobile_config import MobileDetectorConfig
@@ -188,7 +188,7 @@ def detect(
     heatmaps: HeatmapSink | None = None,
     progress: Progress | None = None,
 ) -> tuple[Detections2D, DetectReport]:
-    """People in every image of the take's videos, frame by frame over all cameras, to the end of the shortest.
+    """People in every image of the take's videos, frame by frame over all cameras, to the end of the longest.
 
     `span` limits it to some frames (a range of step 1), which the report is then about; tracks begin anew there, with
     the `SETTLING_FRAMES` before it looked at but not kept.
@@ -199,7 +199,7 @@ def detect(
     rows = _Rows(tuple(take.videos), detector.keypoint_set)
     before, started, waited = detector.seconds, time.perf_counter(), 0.0
     start, stop = (0, None) if span is None else (span.start, span.stop)
-    with SynchronizedReader(take.videos, rotations=take.rotations, infos=infos, start=start, stop=stop) as reader:
+    with WholeTakeReader(take.videos, rotations=take.rotations, infos=infos, start=start, stop=stop) as reader:
         frames = iter(reader)
         while True:
             asked = time.perf_counter()
@@ -233,7 +233,7 @@ def detect(
 def _settle(detector: Detector2D, take: Take, infos: Mapping[str, VideoInfo] | None, start: int) -> None:
     """Let the detector follow people into frame `start`."""
     first = max(0, start - SETTLING_FRAMES)
-    with SynchronizedReader(take.videos, rotations=take.rotations, infos=infos, start=first, stop=start) as reader:
+    with WholeTakeReader(take.videos, rotations=take.rotations, infos=infos, start=first, stop=start) as reader:
         for _, images in reader:
             given = {camera: image for camera, image in enumerate(images.values()) if image is not None}
             detector.detect(list(given.values()), list(given))
@@ -245,7 +245,7 @@ def import_take(take: Take, config: DetectConfig) -> tuple[Detections2D, DetectR
         raise InputError(
             "the take has no 2D results to import", where=take.root, remedy="Put them into its detections/ folder."
         )
-    n_frames = min((probe_video(path).n_frames for path in take.videos.values()), default=None)
+    n_frames = max((probe_video(path).n_frames for path in take.videos.values()), default=None)
     detections = import_detections(take.detections, take.cameras, n_frames=n_frames, config=config.imported)
     require_somebody(detections, take)
     cameras = imported_report(detections)
