@@ -160,4 +160,4 @@ def test_a_recording_that_was_cut_off_is_mended(tmp_path: Path, clip: Path):
     assert "mended" in done.stderr
     assert not (take / ".recording").exists(), done.output
     assert "--repair" not in done.stdout
-    assert "this recording was cut off; " in done.stdout, "what was mended is noted in take.toml, and shown"
+    assert "recording was cut off; " in done.stdout, "what was mended is noted in take.toml, and shown"
