@@ -20,12 +20,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.spatial.transform import Rotation
 
 from calibration.camera import Rig
 from calibration.formats import read_calibration
 from calibration.transforms import RigidTransform
 from mocap.core.keypoints import Keypoints2D
+from mocap.core.markers import load_markers
 from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
 from mocap.core.truth import TakeTruth
@@ -33,7 +35,8 @@ from mocap.evaluation.angle_metrics import rotation_report
 from mocap.evaluation.evaluate_motions import AS_KEYPOINTS
 from mocap.evaluation.evaluate_truth import TrueBodies
 from mocap.evaluation.motion_metrics import jitter_m_s3
-from mocap.geometry.marker_views import SeenInViews
+from mocap.geometry.marker_views import SeenInViews, views_of
+from mocap.geometry.pose_model import Pose, angles_from_rotations, place, pose_model
 from mocap.io.artefacts import load_keypoints2d
 from mocap.io.truth_file import load_truth
 from mocap.stages.feet import FeetConfig, settle_feet, standing_points
@@ -64,6 +67,9 @@ def main() -> None:
     rig = read_calibration(options.rig).subset(seen.cameras)
     truth = None if options.truth is None else load_truth(options.truth)
     for name, views, cameras_of_it in cases(seen, rig, few=truth is not None):
+        if truth is not None:
+            px = true_reprojection_px(views, cameras_of_it, truth)
+            print(f"{name:34s} truth   reprojection of the true joints, less the detector's habits: {px:.2f} px")
         print(f"{name:34s} before  {figures(solved(views, cameras_of_it, BEFORE), truth)}", flush=True)
         found = solved(views, cameras_of_it, SolveConfig())
         print(f"{name:34s} after   {figures(found, truth)}", flush=True)
@@ -127,6 +133,23 @@ def solved(seen: Keypoints2D, rig: Rig, config: SolveConfig) -> Found:
     return Found(motions[0], report.people[0])
 
 
+def true_motion(truth: TakeTruth, n_frames: int, fps: float) -> Motion:
+    """The first body at the times of the first camera's frames."""
+    times = truth.view(truth.rig.names[0]).time_s[:n_frames]
+    return TrueBodies(truth, ()).at(times, fps=fps).motions[0]
+
+
+def true_reprojection_px(seen: Keypoints2D, rig: Rig, truth: TakeTruth) -> float:
+    """What a perfect solution would have, as the solve reports it: median over the keypoints that name a joint."""
+    true = true_motion(truth, seen.n_frames, seen.fps)
+    markers = load_markers("humanoid", true.skeleton, seen.keypoint_set.name).select(seen.keypoint_set.names)
+    model = pose_model(true.skeleton, markers)
+    rotations, translation = (torch.tensor(a) for a in (true.local_rotations, true.root_translation))
+    placement = place(model, Pose(translation, rotations[:, 0], angles_from_rotations(model, rotations)))
+    views = views_of(SeenInViews(seen, rig), markers, 0, noise=1.0, share=1.0).placed(model, placement)
+    return float(views.residuals_px(placement.markers)[:, torch.from_numpy(markers.means_joint)].nanmedian())
+
+
 def figures(found: Found, truth: TakeTruth | None, *, of_solve: bool = True) -> str:
     """One row; what the solve says of itself only where the motion is the solve's."""
     motion = found.motion
@@ -136,8 +159,7 @@ def figures(found: Found, truth: TakeTruth | None, *, of_solve: bool = True) -> 
     px = f", reprojection {found.report.median_reprojection_px:.2f} px" if of_solve else ""
     if truth is None:
         return jitter + px
-    times = truth.view(truth.rig.names[0]).time_s[: motion.n_frames]
-    true = TrueBodies(truth, ()).at(times, fps=motion.fps).motions[0]
+    true = true_motion(truth, motion.n_frames, motion.fps)
     error = 1000 * np.linalg.norm(joints - joint_poses(true)[1], axis=-1)
     turns = rotation_report(motion, true)
     row = f"joints {error.mean():5.2f} mm, limbs {error[:, limbs].mean():5.2f} mm, local {turns.local_deg.mean:.2f}°, "
