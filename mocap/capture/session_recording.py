@@ -39,7 +39,7 @@ from mocap.capture.session_recording_state import (
     RecordingState,
 )
 from mocap.capture.session_recording_verdict import judge_clip
-from mocap.capture.slate import make_slate
+from mocap.capture.slate import make_slate, next_number
 from mocap.capture.source import Scene
 from mocap.core.errors import InputError, sentence_for_user, sentence_of_fault
 from mocap.core.session import Session
@@ -129,8 +129,10 @@ class RecordingSession:
                 raise InputError("there is no take yet that could be recorded again", where=self.root)
             if counted is None and last.folder.exists():
                 self._tell_aside(set_aside(self.root, Scene("take", take=last.slate.take)))
+            number = max(next_number(self.root, last.slate.name), last.slate.number + (counted is None))
             return self.take(
                 last.slate.name,
+                number,
                 countdown_s=last.countdown_s if countdown_s is None else countdown_s,
                 duration_s=last.duration_s if duration_s is None else duration_s,
             )
@@ -184,7 +186,7 @@ class RecordingSession:
         """What happened after event number `since`, in order."""
         return tuple(self._events[since:])
 
-    def wait(self, timeout_s: float | None = None) -> bool:
+    def wait(self, timeout_s: float | int | None = None) -> bool:
         """Until nothing is recorded or counted down; whether that came in time."""
         with self._idle:
             return self._idle.wait_for(lambda: self._phase == "idle", timeout_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +25,7 @@ METERED_PX = 320
 Guide = IntrinsicsGuide | ExtrinsicsGuide | FloorGuide
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """Where the newest pictures are from: a `CaptureRig`."""
 

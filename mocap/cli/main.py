@@ -15,6 +15,7 @@ from mocap.cli import (
     fit,
     models,
     process,
+    record,
     retarget,
     session,
     synth,
@@ -31,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("board", short_help="Make a calibration board to print.")(explained(board.command))
+app.command("record", short_help="Record clips of the board and takes.")(explained(record.command))
 app.command("calibrate", short_help="Make the rig of a session from clips of a board.")(explained(calibrate.command))
 app.command("process", short_help="Turn takes into animation files.")(explained(process.command))
 app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
