@@ -23,19 +23,29 @@ SAME_PICTURE = 0.12
 """A picture differs from the one that it repeats by less than this part of what its neighbours differ by."""
 SURE = 4.0
 """Standard deviations by which a step must differ from an ordinary one."""
+WORST_SD = 0.12
+"""Of a step's ratio: with more, too little moves to tell one step from two."""
+WHOLE = 0.3
+PASSES = 6
+MOST_STEPS = 30
+PACE_FRAMES = 31
+PACE_CHANGE = 0.15
+"""A camera changes its pace by more; jitter of a tenth of an interval moves the median of 31 by 3 %."""
+LOOP_GAIN = 0.05
+"""Part of a frame's deviation that the count of exposures follows: it averages some 20 frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrameSteps:
     """How many exposures lie between frames.
 
-    period_s: between exposures, of the camera's clock. steps: (F-1,) 1 where none is missing. jitter_s: standard
-    deviation of the stamps about even times. uneven: the camera changed its pace, so that the steps are counted with
-    the pace around each frame.
+    period_s: between exposures, of the camera's clock. steps: (G,), one less than frames, 1 where none is missing.
+    jitter_s: standard deviation of the stamps about even times. uneven: the camera changed its pace, so that the steps
+    are counted with the pace around each frame.
     """
 
     period_s: float
-    steps: Int[np.ndarray, "F-1"]
+    steps: Int[np.ndarray, "G"]
     jitter_s: float
     uneven: bool
 
@@ -59,7 +69,7 @@ def frame_steps(stamp_s: Float[np.ndarray, "F"]) -> FrameSteps:
 
     The period is the median interval made precise by a line through all stamps over the exposures' numbers. Where
     the stamps do not keep to that (a phone that slows down in the dark), each interval is compared with the median of
-    the 15 about it.
+    those about it.
     """
     if len(stamp_s) < 2:
         raise InputError("a single frame has no period")
@@ -67,11 +77,12 @@ def frame_steps(stamp_s: Float[np.ndarray, "F"]) -> FrameSteps:
     if not (interval > 0).all():
         raise InputError(f"the stamps do not increase after frame {int(np.argmin(interval > 0))}")
     pace = _local_pace(interval)
-    steps = np.maximum(1, np.round(interval / pace)).astype(np.int64)
-    number = np.concatenate([[0], np.cumsum(steps)]).astype(np.float64)
+    number = _exposure_numbers(stamp_s, pace)
+    steps = np.diff(number)
+    number = number.astype(np.float64)
     line = robust_line(number, stamp_s, floor=1e-7)
     away = stamp_s - line.at(number)
-    uneven = bool(np.abs(away).max() > 0.5 * line.slope and np.ptp(pace) > 0.1 * pace.min())
+    uneven = bool(np.abs(away).max() > 0.5 * line.slope and np.ptp(pace) > 0)
     jitter = MAD * float(np.median(np.abs(interval - steps * pace))) / np.sqrt(2) if uneven else line.scatter
     return FrameSteps(float(np.median(pace)) if uneven else line.slope, steps, float(jitter), uneven)
 
@@ -95,29 +106,38 @@ def even_times(stamp_s: Float[np.ndarray, "F"], *, late_only: bool = False) -> F
 
 
 def step_ratios(
-    tracks: Float[np.ndarray, "F K D"], noise: float
+    tracks: Float[np.ndarray, "F K D"], noise: float, steps: Int[np.ndarray, "G"] | None = None
 ) -> tuple[Float[np.ndarray, "F-1"], Float[np.ndarray, "F-1"]]:
     """(ratio, sd) of every step of moving points to what the steps beside it lead one to expect.
 
     1: an ordinary step; 0: the frame shows the same moment again; 2: one exposure is missing; 3: two. tracks: points
-    over the frames as counted, NaN where unseen. noise: standard deviation of a coordinate. The expected step is the
-    mean of the nearest two on either side, so that a change of speed at an even rate cancels. sd is infinite where
-    nothing moves.
+    over the frames as counted, NaN where unseen. noise: standard deviation of a coordinate. The expected step is that
+    of the nearest two on either side, so that a change of speed at an even rate cancels; steps: exposures that those
+    are thought to hold. sd is infinite where nothing moves.
     """
     step = np.diff(tracks, axis=0)
-    padded = np.concatenate([np.full((2, *step.shape[1:]), np.nan), step, np.full((2, *step.shape[1:]), np.nan)])
-    beside = np.stack([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
+    beside = _two_either_side(step)
     known = np.logical_and(np.isfinite(step).all(-1), np.isfinite(beside).all((0, -1)))
-    expected = np.where(known[..., None], np.median(beside, axis=0) / 2 + beside.mean(0) / 2, 0.0)
-    taken = np.where(known[..., None], step, 0.0)
+    if steps is None:
+        expected = np.median(beside, axis=0) / 2 + beside.mean(0) / 2
+    else:
+        count = _two_either_side(steps.astype(np.float64)).sum(0)
+        expected = beside.sum(0) / np.where(count > 0, count, np.nan)[:, None, None]
+        known = np.logical_and(known, (count > 0)[:, None])
+    expected, taken = (np.where(known[..., None], x, 0.0) for x in (expected, step))
     power = (expected**2).sum((-1, -2))
-    # The steps beside it carry noise themselves: their mean has a fourth of a step's variance, 2 noise² each.
-    bias = known.sum(-1) * tracks.shape[-1] * noise**2 / 2
-    moving = np.maximum(power - bias, 0.0)
+    # The mean of four steps has a fourth of a step's variance, which is 2 noise².
+    moving = np.maximum(power - known.sum(-1) * tracks.shape[-1] * noise**2 / 2, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(moving > 0, (expected * taken).sum((-1, -2)) / moving, np.nan)
         sd = np.where(moving > 0, noise * np.sqrt(2.5 / moving), np.inf)
     return ratio, sd
+
+
+def _two_either_side(x: Float[np.ndarray, "N *rest"]) -> Float[np.ndarray, "4 N *rest"]:
+    ends = np.full((2, *x.shape[1:]), np.nan)
+    padded = np.concatenate([ends, x, ends])
+    return np.stack([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
 
 
 def steps_from_motion(tracks: Float[np.ndarray, "F K D"], noise: float) -> Int[np.ndarray, "F-1"]:
@@ -125,13 +145,17 @@ def steps_from_motion(tracks: Float[np.ndarray, "F K D"], noise: float) -> Int[n
 
     A frame that repeats the one before in its place is followed by a double step, which belongs to it: 0, 2.
     """
-    ratio, sd = step_ratios(tracks, noise)
-    nearest = np.round(np.nan_to_num(ratio, nan=1.0)).clip(0, 30)
-    sure = (np.abs(np.nan_to_num(ratio, nan=1.0) - 1) > SURE * sd) & (sd < 0.12)
-    return np.where(sure, nearest, 1).astype(np.int64)
+    steps = np.ones(max(len(tracks) - 1, 0), dtype=np.int64)
+    for passed in range(PASSES):
+        ratio, sd = step_ratios(tracks, noise, steps if passed else None)
+        found = np.nan_to_num(ratio, nan=1.0)
+        whole = np.abs(found - np.round(found)) < WHOLE  # else a step beside it is not counted rightly yet
+        sure = whole & (np.abs(found - 1) > SURE * sd) & (sd < WORST_SD)
+        steps = np.where(sure, np.round(found).clip(0, MOST_STEPS), 1).astype(np.int64)
+    return steps
 
 
-def repeated_pictures(difference: Float[np.ndarray, "F-1"], *, noise: float = 0.0) -> Bool[np.ndarray, "F"]:
+def repeated_pictures(difference: Float[np.ndarray, "G"], *, noise: float = 0.0) -> Bool[np.ndarray, "F"]:
     """Frames whose picture is that of the frame before: they differ by nearly nothing while others change.
 
     difference: of the pictures of consecutive frames, any unit. noise: differences below it mean nothing, as in a
@@ -181,7 +205,7 @@ def repaired(
     stamp_s: Float[np.ndarray, "F"],
     *,
     repeated: Bool[np.ndarray, "F"] | None = None,
-    steps: Int[np.ndarray, "F-1"] | None = None,
+    steps: Int[np.ndarray, "G"] | None = None,
 ) -> FrameRepair:
     """Times put right by `steps` (exposures between frames, as motion tells) where the stamps know of no gap.
 
@@ -196,17 +220,38 @@ def repaired(
     if steps is None or not counted:
         return FrameRepair(stamp_s, repeated, np.concatenate([[0], own.steps - 1]), moved=False)
     again = repeated | np.concatenate([[False], steps == 0])
-    after = np.concatenate([[False], again[:-1]])
-    extra = np.concatenate([[0], np.maximum(steps - 1, 0)])
-    extra = np.where(after, np.maximum(extra - 1, 0), extra)
+    order = np.arange(len(again))
+    last_own = np.maximum.accumulate(np.where(again, -1, order))
+    in_a_row = np.concatenate([[0], (order - last_own)[:-1]])  # repeats right before each frame
+    extra = np.maximum(np.concatenate([[0], steps - 1]) - in_a_row, 0)
     return FrameRepair(stamp_s + own.period_s * np.cumsum(extra), again, extra, moved=bool(extra.any()))
 
 
+def _exposure_numbers(stamp_s: Float[np.ndarray, "F"], pace: Float[np.ndarray, "G"]) -> Int[np.ndarray, "F"]:
+    """Numbers of the exposures, from 0, by a phase-locked loop, which late frames do not lead astray.
+
+    Frames are late, never early: where two would have one number, the earlier one was late.
+    """
+    begin = min(15, len(stamp_s))
+    phase = float(np.median(stamp_s[:begin] - float(np.median(pace)) * np.arange(begin)))
+    number, numbers = 0, [0]
+    for stamp, period in zip(stamp_s[1:].tolist(), pace.tolist(), strict=True):
+        ahead = round((stamp - phase) / period)
+        phase += ahead * period
+        phase += LOOP_GAIN * (stamp - phase)
+        number += ahead
+        numbers.append(number)
+    order = np.arange(len(numbers))
+    late = np.array(numbers) - order
+    numbered = order + np.minimum.accumulate(late[::-1])[::-1]
+    return numbered - numbered[0]
+
+
 def _local_pace(interval: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
-    """The median interval of the 15 about each one; the overall one where those agree within a tenth."""
+    """The median interval of those about each one; the overall one where they agree."""
     overall = float(np.median(interval))
-    if len(interval) < 15:
+    if len(interval) < PACE_FRAMES:
         return np.full(len(interval), overall)
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(interval, 7, mode="reflect"), 15)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(interval, PACE_FRAMES // 2, mode="reflect"), PACE_FRAMES)
     local = np.median(windows, axis=-1)
-    return np.where(np.abs(local / overall - 1) < 0.1, overall, local)
+    return np.where(np.abs(local / overall - 1) < PACE_CHANGE, overall, local)
