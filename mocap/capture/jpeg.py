@@ -11,6 +11,8 @@ from jaxtyping import UInt8
 from mocap.core.errors import VideoError
 
 START, END = b"\xff\xd8", b"\xff\xd9"
+LARGEST_TAIL = 1024
+"""Bytes that cameras may leave in their buffer after a picture's end, besides zeros."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 
@@ -28,10 +30,10 @@ class JpegPicture:
         size = jpeg_size(data)
         if size is None:
             raise VideoError("the data is not a JPEG")
-        data = data.rstrip(b"\0")
-        if not data.endswith(END):
+        end = data.rfind(END, max(0, len(data.rstrip(b"\0")) - LARGEST_TAIL))
+        if end < 0:
             raise VideoError("the picture is cut off")
-        return cls(data, size)
+        return cls(data[: end + len(END)], size)
 
     def decoded(self, shrink: int = 1) -> UInt8[np.ndarray, "H W 3"]:
         """RGB; shrink: 1, 2, 4 or 8, each about as many times faster."""

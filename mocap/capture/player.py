@@ -14,8 +14,8 @@ from jaxtyping import UInt8
 from mocap.capture.jpeg import JpegPicture
 from mocap.capture.source import SourceEnded, SourceFrame
 
-LATE_S = 0.5
-"""A picture that cannot be shown within this time after its moment is lost, as a real camera's would be."""
+LATE_S = 2.0
+"""A picture that is not ready this long after its moment is lost, so that a machine that is too slow keeps up."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,8 @@ LEAST = 8
 """Intervals from which a usual one can be told."""
 GAP = 1.6
 """Intervals this much longer than usual hide a lost picture: half-way to two, and some jitter."""
+CHANGED = 3
+"""So many of them in a row are not losses: the camera has changed its rate, as in the dark."""
 
 
 class RateMeter:
@@ -24,6 +26,7 @@ class RateMeter:
         self._times: deque[float] = deque(maxlen=1024)
         self._before: SourceFrame | None = None
         self._steps: deque[float] = deque(maxlen=30)
+        self._streak: list[int] = []
         self.received = 0
         self.lost = 0
 
@@ -32,6 +35,7 @@ class RateMeter:
         with self._lock:
             self._before = None
             self._steps.clear()
+            self._streak.clear()
 
     def add(self, frame: SourceFrame) -> None:
         """Take note of a picture."""
@@ -59,4 +63,13 @@ class RateMeter:
         step = frame.stamp_s - before.stamp_s
         usual = float(np.median(self._steps)) if len(self._steps) >= LEAST else 0.0
         self._steps.append(step)
-        return round(step / usual) - 1 if usual > 0 and step > GAP * usual else 0
+        if not usual or step <= GAP * usual:
+            self._streak.clear()
+            return 0
+        self._streak.append(round(step / usual) - 1)
+        if len(self._streak) < CHANGED:
+            return self._streak[-1]
+        taken_back = sum(self._streak[:-1])
+        self._streak.clear()
+        self._steps.clear()
+        return -taken_back

@@ -121,6 +121,15 @@ def test_gaps_in_steady_stamps_are_losses(reading):
     assert reader.statistics().lost_source == 3
 
 
+def test_a_camera_that_slows_down_in_the_dark_has_lost_nothing(reading):
+    stamps = np.concatenate([np.arange(20) / 30, 20 / 30 + np.arange(20) / 15])
+    frames = [SourceFrame(np.zeros((16, 64, 3), np.uint8), 100 + stamp, stamp) for stamp in stamps.tolist()]
+    reader = reading(ScriptedSource(frames))
+    reader.start()
+    until(lambda: reader.statistics().received == len(frames))
+    assert reader.statistics().lost_source == 0
+
+
 def test_a_camera_that_dies_is_reported_and_tried_again(reading):
     lost = SourceLost("the stream broke off", where="camera a", remedy="Check the network.")
     source = ScriptedSource([frame(0), frame(1), lost], ["refuse"], ["refuse"], [frame(0), frame(1), frame(2)])
