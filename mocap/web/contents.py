@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mocap.core.config import load_config
 from mocap.core.errors import InputError
-from mocap.io.session_files import VIDEO_SUFFIXES, natural_order
+from mocap.io.session_files import VIDEO_SUFFIXES, TakeFile, natural_order
 from mocap.io.video_probe import probe_video
 
 CLIP_KINDS = ("intrinsics", "extrinsics", "floor")
@@ -87,6 +88,7 @@ class SessionContents:
             "made_s": max((path.stat().st_mtime for path in videos), default=0.0),
             "being_written": written,
             "figures": report.get("figures", {}),
+            "marks": _marks(root / "take.toml"),
             "notes": [str(note) for note in report.get("notes", [])][:SHOWN_NOTES],
             "files": [f"takes/{name}/export/{file}" for file in files if (root / "export" / file).is_file()],
         }
@@ -126,6 +128,17 @@ def _probed(path: Path) -> VideoFacts:
     except (InputError, OSError) as error:
         return VideoFacts(fault=error.what if isinstance(error, InputError) else str(error))
     return VideoFacts(info.n_readable, info.n_readable / info.fps if info.fps else 0.0, info.size)
+
+
+def _marks(path: Path) -> list[str]:
+    """What was noted when the take was recorded."""
+    if not path.is_file():
+        return []
+    try:
+        notes = load_config(TakeFile, path).take.notes
+    except InputError as error:
+        return [error.what]
+    return [line.strip() for line in notes.splitlines() if line.strip()][:SHOWN_NOTES]
 
 
 def _json(path: Path) -> Mapping[str, Any]:

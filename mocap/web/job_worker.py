@@ -62,13 +62,11 @@ def calibrate_session(root: Path, take: str | None, observer: ToldObserver, thre
     from mocap.calibrate.observed import observe
     from mocap.calibrate.results import write_results
     from mocap.calibrate.session import calibrate
-    from mocap.calibrate.settings import calibrate_config
 
-    config = calibrate_config({"lens": "auto"}, {})
     clips = find_clips(root)
     observed = observe(clips, observer, threads=threads)
     observer.stage_started("solve")
-    calibration = calibrate(observed, config)
+    calibration = calibrate(observed)
     write_results(calibration, clips.folder, root.resolve().name)
     report = calibration.report
     told = [*(finding.sentence for finding in calibration.findings), *observed.sentences, *report.sentences]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -24,8 +24,8 @@ END_S = 5.0
 
 @dataclass(frozen=True)
 class Job:
-    """What was asked for, and how far it is. done, total: of the stage; total 0: unknown. headline, verdict, figures,
-    notes: what came of it, or why nothing did."""
+    """What was asked for, and how far it is. done, total: of the stage; total 0: unknown. held: it waits for a
+    recording to end. headline, verdict, figures, notes: what came of it, or why nothing did."""
 
     number: int
     kind: str
@@ -34,6 +34,7 @@ class Job:
     stage: str = ""
     done: int = 0
     total: int = 0
+    held: bool = False
     seconds: float = 0.0
     headline: str = ""
     verdict: str = ""
@@ -52,6 +53,7 @@ class JobRunner:
         self._lock = threading.Lock()
         self._job: Job | None = None
         self._process: BaseProcess | None = None
+        self._thread: threading.Thread | None = None
         self._began = 0.0
         self._count = 0
 
@@ -76,7 +78,8 @@ class JobRunner:
             self._count += 1
             self._job, self._began = Job(self._count, kind, take), time.monotonic()
             ours = self._spawn(kind, take)
-            threading.Thread(target=self._follow, args=(ours, self._process), name=f"job {kind}", daemon=True).start()
+            self._thread = threading.Thread(target=self._follow, args=(ours, self._process), name="job", daemon=True)
+            self._thread.start()
             return self._job
 
     def cancel(self) -> bool:
@@ -86,20 +89,35 @@ class JobRunner:
             if not running or self._job is None or process is None:
                 return False
             self._job = replace(self._job, phase="cancelled", seconds=time.monotonic() - self._began)
+        self._signal(held=False)
         process.terminate()
         return True
+
+    def hold(self, held: bool) -> None:
+        """Let the running job wait, or go on; nothing where there is none, or the system cannot."""
+        with self._lock:
+            if self._job is None or self._job.phase != "running" or self._job.held == held:
+                return
+            if self._signal(held=held):
+                self._job = replace(self._job, held=held)
 
     def close(self) -> None:
         """End what runs, and wait for its end."""
         self.cancel()
+        if self._thread is not None:
+            self._thread.join(3 * END_S)
+
+    def _signal(self, *, held: bool) -> bool:
+        """Stop the process for now, or let it go on; whether that is possible."""
+        number = getattr(signal, "SIGSTOP" if held else "SIGCONT", None)
         process = self._process
-        if process is None:
-            return
-        with suppress(ValueError):  # its thread has closed it
-            process.join(END_S)
-            if process.is_alive():
-                process.kill()
-                process.join(END_S)
+        if number is None or process is None or process.pid is None:
+            return False
+        try:
+            os.kill(process.pid, number)
+        except OSError:
+            return False
+        return True
 
     def _spawn(self, kind: str, take: str | None) -> Connection:
         context = multiprocessing.get_context("spawn")

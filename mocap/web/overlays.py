@@ -12,17 +12,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from calibration.board_file import board_from_table
+from calibration.board_file import Board
 from calibration.camera import rescale_pixels
 from calibration.detection import BoardDetector
+from mocap.capture.guides_views import LiveCorners
 from mocap.capture.rig import CaptureRig
 from mocap.core.errors import InputError, sentence_of_fault
+from mocap.web.live_pictures import small_upright
 
 OverlayKind = Literal["none", "board", "people"]
 KINDS: tuple[OverlayKind, ...] = ("none", "board", "people")
@@ -35,8 +37,6 @@ MOST_OF_TIME = 0.5
 FORGET_S = 1.0
 SURE = 0.3
 """Keypoints below this confidence are not drawn."""
-
-TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 YELLOW, CYAN, MAGENTA, BLACK = (255, 214, 0), (0, 220, 255), (255, 90, 200), (0, 0, 0)
 
@@ -79,9 +79,9 @@ class Finder(Protocol):
         ...
 
 
-def board_finder(table: Mapping[str, Any]) -> Finder:
-    """Corners of the board that a `[board]` table describes."""
-    detector = BoardDetector(board_from_table(table, "[board]"))
+def board_finder(board: Board) -> Finder:
+    """Corners of a board, printed as it is described."""
+    detector = BoardDetector(board)
 
     def find(image: np.ndarray, camera: int) -> tuple[np.ndarray, Sequence[tuple[int, int]]]:
         seen = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
@@ -111,9 +111,14 @@ class Overlays:
     """The latest overlay of each camera. `want` says what is looked for; everything else is done by its thread."""
 
     def __init__(
-        self, rig: CaptureRig, finders: Mapping[OverlayKind, Callable[[], Finder]], recording: Callable[[], bool]
+        self,
+        rig: CaptureRig,
+        finders: Mapping[OverlayKind, Callable[[], Finder]],
+        recording: Callable[[], bool],
+        guided: Callable[[], Mapping[str, LiveCorners]],
     ) -> None:
-        self._rig, self._makers, self._recording = rig, finders, recording
+        """recording: whether one runs. guided: corners that a guide has found, which are then not looked for again."""
+        self._rig, self._makers, self._recording, self._guided = rig, finders, recording, guided
         self._turns = {camera.name: camera.rotation for camera in rig.session.cameras}
         self._kind: OverlayKind = "none"
         self._message = ""
@@ -155,14 +160,24 @@ class Overlays:
     def latest(self, camera: str) -> Overlay | None:
         """What was seen of a camera within the last second."""
         found = self._found.get(camera)
+        if self._kind == "board" and (corners := self._guided().get(camera)) is not None:
+            size = self._upright_size(camera)
+            found = None if size is None else Overlay(size, corners.xy[None], (), "board", corners.time_s)
         return found if found is not None and time.monotonic() - found.seen_s < FORGET_S else None
+
+    def _upright_size(self, camera: str) -> tuple[int, int] | None:
+        frame = self._rig.readers[camera].latest()
+        if frame is None:
+            return None
+        width, height = frame.size
+        return (width, height) if self._turns.get(camera, 0) % 180 == 0 else (height, width)
 
     def _run(self) -> None:
         with suppress(OSError, AttributeError):  # of this thread alone on Linux; elsewhere there is no such call
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         while not self._closing:
             pause = 1.0
-            if self._kind != "none":
+            if self._kind != "none" and not (self._kind == "board" and self._guided()):
                 began = time.monotonic()
                 self._look_at_all(self._kind)
                 spent = time.monotonic() - began
@@ -180,7 +195,7 @@ class Overlays:
                     return
                 if self._looked.get(name) != frame.time_s:
                     self._looked[name] = frame.time_s
-                    self._look_at(kind, name, index, turned(frame.preview(LOOK_WIDTH), self._turns.get(name, 0)))
+                    self._look_at(kind, name, index, small_upright(frame, LOOK_WIDTH, self._turns.get(name, 0)))
         except InputError as error:
             self._kind, self._message = "none", str(error)
         except Exception as error:  # nothing that is only drawn may stop a recording
@@ -191,8 +206,3 @@ class Overlays:
         if self._kind == kind:
             size = (image.shape[1], image.shape[0])
             self._found[name] = Overlay(size, points, edges, kind, time.monotonic())
-
-
-def turned(image: UInt8[np.ndarray, "H W 3"], rotation: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Clockwise by a multiple of 90 degrees, to be upright."""
-    return np.asarray(cv2.rotate(image, TURNS[rotation]), dtype=np.uint8) if rotation in TURNS else image

@@ -15,7 +15,8 @@ from mocap.capture.rig import CaptureRig
 from mocap.core.errors import InputError
 from mocap.io.video_reader import VideoReader
 from mocap.web.config import WebConfig
-from mocap.web.overlays import Overlays, turned
+from mocap.web.live_pictures import small_upright
+from mocap.web.overlays import Overlays
 
 QUALITY = 75
 SMALLEST = 96
@@ -56,10 +57,7 @@ class Previews:
             frame = self._rig.readers[camera].latest()
             if frame is None:
                 return None
-            turn = self._turns.get(camera, 0)
-            if turn % 180:
-                width = max(1, round(width * frame.size[0] / frame.size[1]))
-            image = np.array(turned(frame.preview(width), turn))
+            image = np.array(small_upright(frame, width, self._turns.get(camera, 0)))
             overlay = self._overlays.latest(camera)
             if overlay is not None:
                 overlay.draw(image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from typing import Any, Protocol, runtime_checkable
 
@@ -76,47 +76,62 @@ class Desk(Protocol):
 
 def make_app(desk: Desk, access: Access, *, ending: Callable[[], bool] = lambda: False) -> Guard:
     """The whole application, behind its guard. ending: whether the server is about to stop."""
-    pages = _pages()
-
-    async def page(request: Request) -> Response:
-        name = request.path_params.get("name", "recorder.html")
-        if name not in pages:
-            return _refused(404, "there is no such page")
-        content, kind = pages[name]
-        return Response(content, media_type=kind)
-
-    async def state(request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(desk.state))
-
-    async def events(request: Request) -> Response:
-        return StreamingResponse(
-            _events(desk, request, ending), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
-        )
-
-    async def preview(request: Request) -> Response:
-        return await _preview(desk, request)
-
-    async def thumbnail(request: Request) -> Response:
-        jpeg = await asyncio.to_thread(desk.thumbnail, request.path_params["take"])
-        return _refused(404, "there is no picture") if jpeg is None else Response(jpeg, media_type="image/jpeg")
-
-    async def file(request: Request) -> Response:
-        return await asyncio.to_thread(_file, desk, request.path_params["path"])
-
-    async def command(request: Request) -> Response:
-        return await _command(desk, request)
-
+    answers = _Answers(desk, ending)
     routes = [
-        Route("/", page),
-        Route("/page/{name}", page),
-        Route("/api/state", state),
-        Route("/api/events", events),
-        Route("/preview/{camera}.jpg", preview),
-        Route("/thumbnail/{take}.jpg", thumbnail),
-        Route("/files/{path:path}", file),
-        Route("/api/{command}", command, methods=["POST"]),
+        Route("/", answers.page),
+        Route("/page/{name}", answers.page),
+        Route("/api/state", answers.state),
+        Route("/api/events", answers.events),
+        Route("/preview/{camera}.jpg", answers.preview),
+        Route("/thumbnail/{take}.jpg", answers.thumbnail),
+        Route("/files/{path:path}", answers.file),
+        Route("/api/{command}", answers.command, methods=["POST"]),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={InputError: _input_error, Exception: _fault}), access)
+
+
+class _Answers:
+    """One method an address. What reads disks, converts pictures or moves the recorder runs in threads."""
+
+    def __init__(self, desk: Desk, ending: Callable[[], bool]) -> None:
+        self._desk, self._ending, self._pages = desk, ending, _pages()
+
+    async def page(self, request: Request) -> Response:
+        name = request.path_params.get("name", "recorder.html")
+        if name not in self._pages:
+            return _refused(404, "there is no such page")
+        content, kind = self._pages[name]
+        return Response(content, media_type=kind)
+
+    async def state(self, request: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(self._desk.state))
+
+    async def events(self, request: Request) -> Response:
+        told = _events(self._desk, request, self._ending)
+        return StreamingResponse(told, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    async def preview(self, request: Request) -> Response:
+        asked = request.query_params.get("width", "640")
+        width = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 640
+        picture = await asyncio.to_thread(self._desk.preview, request.path_params["camera"], width)
+        if picture is None:
+            return Response(status_code=204)
+        return Response(picture.jpeg, media_type="image/jpeg", headers={"x-time": f"{picture.time_s:.4f}"})
+
+    async def thumbnail(self, request: Request) -> Response:
+        jpeg = await asyncio.to_thread(self._desk.thumbnail, request.path_params["take"])
+        return _refused(404, "there is no picture") if jpeg is None else Response(jpeg, media_type="image/jpeg")
+
+    async def file(self, request: Request) -> Response:
+        return await asyncio.to_thread(_file, self._desk, request.path_params["path"])
+
+    async def command(self, request: Request) -> Response:
+        name = request.path_params["command"]
+        if name not in COMMANDS:
+            return _refused(404, f"there is no command {name!r}")
+        asked = read_request(COMMANDS[name], await request.body())
+        await asyncio.to_thread(self._desk.do, name, asked)
+        return JSONResponse({"done": name})
 
 
 def _pages() -> dict[str, tuple[bytes, str]]:
@@ -141,15 +156,6 @@ async def _events(desk: Desk, request: Request, ending: Callable[[], bool]) -> A
         silent += STATE_INTERVAL_S
 
 
-async def _preview(desk: Desk, request: Request) -> Response:
-    asked = request.query_params.get("width", "640")
-    width = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 640
-    picture = await asyncio.to_thread(desk.preview, request.path_params["camera"], width)
-    if picture is None:
-        return _refused(404, "the camera gave no picture yet")
-    return Response(picture.jpeg, media_type="image/jpeg", headers={"x-time": f"{picture.time_s:.4f}"})
-
-
 def _file(desk: Desk, asked: str) -> Response:
     path = file_in_session(desk.root, asked)
     if path is None:
@@ -158,15 +164,6 @@ def _file(desk: Desk, asked: str) -> Response:
     headers = {"content-security-policy": REPORT_POLICY if suffix == ".html" else "sandbox; default-src 'none'"}
     name = None if suffix in SHOWN else path.name
     return FileResponse(path, media_type=TYPES[suffix], filename=name, headers=headers)
-
-
-async def _command(desk: Desk, request: Request) -> Response:
-    name = request.path_params["command"]
-    if name not in COMMANDS:
-        return _refused(404, f"there is no command {name!r}")
-    asked = read_request(COMMANDS[name], await request.body())
-    await asyncio.to_thread(desk.do, name, asked)
-    return JSONResponse({"done": name})
 
 
 async def _input_error(request: Request, error: Exception) -> Response:
@@ -182,6 +179,3 @@ async def _fault(request: Request, error: Exception) -> Response:
 
 def _refused(status: int, why: str) -> Response:
     return JSONResponse({"error": why}, status)
-
-
-Handler = Callable[[Request], Awaitable[Response]]

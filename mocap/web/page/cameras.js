@@ -10,7 +10,7 @@ const watcher = new IntersectionObserver((entries) => {
   for (const entry of entries) entry.isIntersecting ? visible.add(entry.target) : visible.delete(entry.target);
 });
 
-export function drawCameras(place, state, { chosen, choose }) {
+export function drawCameras(place, state, { chosen, covered, choose }) {
   for (const camera of state.cameras) {
     if (!tiles.has(camera.name)) {
       const tile = makeTile(camera.name, choose);
@@ -19,12 +19,12 @@ export function drawCameras(place, state, { chosen, choose }) {
       watcher.observe(tile.node);
       follow(tile);
     }
-    fill(tiles.get(camera.name), camera, state, chosen);
+    fill(tiles.get(camera.name), camera, state, { chosen, covered });
   }
 }
 
 function makeTile(name, choose) {
-  const img = el("img", { alt: `Live picture of ${name}` });
+  const img = el("img", { alt: `Live picture of ${name}`, hidden: true });
   const none = el("span", { class: "none" }, "waiting for the first picture …");
   const red = el("span", { class: "red", hidden: true }, "● REC");
   const cover = svg("svg", { preserveAspectRatio: "none", viewBox: "0 0 8 8" });
@@ -40,7 +40,7 @@ function makeTile(name, choose) {
   return { name, node, img, none, red, cover, picture, values, note, shown: false, url: "" };
 }
 
-function fill(tile, camera, state, chosen) {
+function fill(tile, camera, state, { chosen, covered }) {
   const recording = state.recording?.phase === "recording" && state.recording.cameras.includes(camera.name);
   const live = camera.state === "live";
   tile.node.classList.toggle("recording", recording);
@@ -52,7 +52,7 @@ function fill(tile, camera, state, chosen) {
     tile.picture.style.aspectRatio = `${width} / ${Math.max(height, width * 0.45)}`;
   }
   const words = { opening: "opening …", lost: "lost", ended: "the file has ended", closed: "closed" };
-  setText(tile.none, live ? "waiting for the first picture …" : `${words[camera.state] ?? camera.state}\n${camera.message}`);
+  setText(tile.none, live ? "waiting for the first picture …" : words[camera.state] ?? camera.state);
   tile.none.hidden = live && tile.shown;
   rate(tile.values["frames/s"], camera, live);
   value(tile.values.dropped, String(camera.dropped + camera.lost), camera.dropped + camera.lost > 0 ? "warn" : "");
@@ -60,10 +60,10 @@ function fill(tile, camera, state, chosen) {
     camera.sharpness !== null && camera.sharpness < 0.35 ? "warn" : "");
   value(tile.values.light, light(camera), camera.light && camera.light !== "good" ? "warn" : "");
   tile.node.title = [camera.detail, `interval jitter ${camera.jitter_ms.toFixed(1)} ms`].filter(Boolean).join(", ");
-  const told = [camera.picture_note, camera.reconnects ? `came back ${camera.reconnects} times` : ""].filter(Boolean).join("; ");
+  const told = [live ? "" : camera.message, live ? camera.picture_note : "", camera.reconnects ? `came back ${camera.reconnects} times` : ""].filter(Boolean).join("; ");
   setText(tile.note, told);
   tile.note.hidden = !told;
-  const cells = state.guide?.kind === "intrinsics" && state.guide.camera === camera.name ? state.guide.cells : null;
+  const cells = covered && chosen === camera.name ? state.guides[`intrinsics:${camera.name}`]?.cells ?? null : null;
   redraw(tile.cover, cells, (place) => drawCells(place, cells));
 }
 
@@ -103,7 +103,7 @@ async function follow(tile) {
     try {
       const width = Math.ceil(tile.node.clientWidth * Math.min(2, devicePixelRatio));
       const answer = await fetch(`/preview/${encodeURIComponent(tile.name)}.jpg?width=${width}`);
-      if (answer.ok) await show(tile, await answer.blob());
+      if (answer.status === 200) await show(tile, await answer.blob());
       else pause = 1000;
     } catch {
       pause = 1500;
@@ -120,6 +120,7 @@ async function show(tile, blob) {
   try {
     await tile.img.decode();
     tile.shown = true;
+    tile.img.hidden = false;
   } catch { /* the next picture follows */ }
   if (before) URL.revokeObjectURL(before);
 }

@@ -60,8 +60,8 @@ function draw() {
   const free = state.session.free_gb === null ? "" : ` · ${state.session.free_gb.toFixed(state.session.free_gb < 10 ? 1 : 0)} GB free`;
   setText(byId("health"), `${live} of ${state.cameras.length} cameras live${lost.length ? ` · lost: ${lost.join(", ")}` : ""}${free}`);
   drawModes();
-  drawCameras(byId("cameras"), state, { chosen: mode === "take" && !chosen ? null : chosen, choose });
-  redraw(byId("guide"), [state.guide, mode, chosen], (place) => sections.guide(place, state, mode, chosen));
+  drawCameras(byId("cameras"), state, { chosen, covered: mode === "intrinsics", choose });
+  redraw(byId("guide"), [state.guides, mode, chosen, state.session.board], (place) => sections.guide(place, state, mode, chosen));
   redraw(byId("verdict"), state.last, (place) => sections.verdict(place, state.last));
   redraw(byId("job"), state.job, (place) => sections.job(place, state.job, { cancel: () => ask("cancel") }));
   const busy = [state.job?.phase, state.recording !== null];

@@ -9,10 +9,14 @@ const START = {
   take: "Everybody in the picture? Name the take and record.",
 };
 
+export const guideOf = (state, mode, chosen) => state.guides[mode === "intrinsics" ? `intrinsics:${chosen}` : mode] ?? null;
+
 export function guide(place, state, mode, chosen) {
-  const told = state.guide?.kind === mode ? state.guide : null;
+  const told = guideOf(state, mode, chosen);
   const start = mode === "intrinsics" && chosen ? `Record ${chosen}: hold the board near, tilt it, and go to the corners.` : START[mode];
-  const parts = [el("p", { class: `hint${told?.done ? " done" : ""}` }, told?.hint || start)];
+  const parts = [el("p", { class: `hint${told?.done ? " done" : ""}` }, told?.hint ? sentence(told.hint) : start)];
+  if (mode !== "take" && !state.session.board)
+    parts.push(el("p", { class: "soft" }, "session.toml has no [board]: without it nobody can say what is still missing."));
   if (told?.share !== undefined && told.share !== null) {
     parts.push(bar(told.share, 1, told.done));
     parts.push(el("p", { class: "soft numbers" }, told.detail ?? ""));
@@ -51,6 +55,7 @@ function graph(told) {
   return svg("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, role: "img" }, title, ...lines, ...counts, ...nodes);
 }
 
+const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 const short = (name) => (name.length > 6 ? name.slice(0, 5) + "…" : name);
 
 function label(x, y, text, kind) {
@@ -63,7 +68,7 @@ export function verdict(place, last) {
   place.hidden = !last;
   if (!last) return;
   place.replaceChildren(
-    el("div", { class: "row apart" }, el("h2", {}, last.title), badge(last.good ? "good" : "warn", last.good ? "good" : "look at this")),
+    el("div", { class: "row apart" }, el("h2", {}, last.title), badge(last.verdict, last.verdict)),
     list(last.sentences) ?? "");
 }
 
@@ -79,7 +84,7 @@ export function job(place, now, { cancel }) {
     parts.push(bar(now.done, now.total));
     const count = now.total > 1 ? `${now.done} of ${now.total}` : "";
     parts.push(el("div", { class: "row apart" },
-      el("span", { class: "soft numbers" }, [now.stage || "starting", count, duration(now.seconds)].filter(Boolean).join(" · ")),
+      el("span", { class: "soft numbers" }, [now.held ? "waits for the recording" : now.stage || "starting", count, duration(now.seconds)].filter(Boolean).join(" · ")),
       el("button", { type: "button", id: "cancel", onclick: cancel }, "Cancel")));
   } else if (now.headline) {
     parts.push(el("p", {}, now.headline));

@@ -14,9 +14,9 @@ import numpy as np
 
 from mocap.core.errors import InputError
 from mocap.web.config import WebConfig
+from mocap.web.page_server import PageServer
 from mocap.web.previews import Picture, as_jpeg
 from mocap.web.requests import PageRequest
-from mocap.web.server import PageServer
 
 
 class PaperDesk:

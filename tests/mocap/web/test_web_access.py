@@ -201,7 +201,7 @@ def test_refusals_and_faults_are_told_and_the_page_goes_on(page):
     assert "a fault" in reason(answer)
     assert post(page, "shutdown")[0] == 404
     assert fetch(page, "/preview/gone.jpg")[0] == 400
-    assert fetch(page, "/preview/dark.jpg")[0] == 404
+    assert fetch(page, "/preview/dark.jpg")[0] == 204
     assert fetch(page, "/nothing")[0] == 404
     assert fetch(page, "/api/state")[0] == 200
 
