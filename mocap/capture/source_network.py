@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from mocap.capture.address import SourceAddress
@@ -23,6 +24,7 @@ class NetworkSource:
     def __init__(self, address: SourceAddress, camera: SessionCamera) -> None:
         self._address = address
         self._fps = camera.fps
+        self._size = camera.size
         self._url = urlsplit(address.text)
         self._stream: HttpMjpeg | AvStream | None = None
         known = (*PORTS, *OTHERS)
@@ -50,7 +52,11 @@ class NetworkSource:
 
     def _opened(self, stream: HttpMjpeg | AvStream) -> SourceInfo:
         self._stream = stream
-        return stream.open()
+        info = stream.open()
+        if self._size in (None, info.size):
+            return info
+        wanted, has = (f"{width}x{height}" for width, height in (self._size, info.size))
+        return replace(info, detail=f"{info.detail}; it sends {has} instead of {wanted}: set that in the camera itself")
 
     def _reach(self) -> None:
         """Say plainly what is wrong where nobody answers, which FFmpeg does not."""

@@ -144,6 +144,12 @@ def test_a_camera_without_stamps_gets_arrival_times():
     assert before < frame.time_s < time.monotonic()
 
 
+def test_another_size_than_asked_is_told(server):
+    source = open_source(SessionCamera("a", server.http(), size=(640, 480)), Path())
+    assert "sends 160x90 instead of 640x480: set that in the camera itself" in source.open().detail
+    source.close()
+
+
 def test_a_password_is_sent_and_never_shown(server):
     address = server.http("secret.mjpg")
     with pytest.raises(SourceLost, match="wants a name and a password"):
