@@ -49,7 +49,7 @@ def _of_guide(guide: GuideState | None) -> list[tuple[Verdict, str]]:
         return [("usable", sentence) for sentence in warned]
     match guide:
         case CoverageState():
-            verdict: Verdict = "usable" if guide.verdict in ("good", "usable") else "redo"
+            verdict: Verdict = "usable" if guide.views else "redo"
             return [(verdict, f"the lens needs more: {guide.hint}")]
         case GraphState():
             return [("usable" if guide.connected else "redo", f"the rig needs more: {guide.hint}")]
