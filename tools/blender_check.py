@@ -127,12 +127,16 @@ def _posed_vertices(mesh: bpy.types.Object) -> np.ndarray:
 
 
 def draw(armature: bpy.types.Object, frames: list[int], path: Path, view: str) -> None:
-    """The bones as cones from head to tail (left blue, right red) on a floor of one-metre squares.
+    """The bones as cones from head to tail (left blue, right red), or the body where there is one, on a floor of
+    one-metre squares.
 
     The floor's red edge is +X, the green one +Y. Cycles on the CPU: it needs no display and no graphics driver.
     """
     scene = bpy.context.scene
     points: list[Vector] = []
+    bodies = [o for o in armature.children if o.type == "MESH"]
+    for body in bodies:
+        body.hide_render = True
     for frame in frames:
         armature.data.pose_position = "REST" if frame == 0 else "POSE"
         scene.frame_set(frame)
@@ -140,7 +144,10 @@ def draw(armature: bpy.types.Object, frames: list[int], path: Path, view: str) -
         for bone in armature.pose.bones:
             head, tail = (armature.matrix_world @ point for point in (bone.head, bone.tail))
             points += [head.copy(), tail.copy()]
-            _add_bone(head, tail, _side(bone.name))
+            if not bodies:
+                _add_bone(head, tail, _side(bone.name))
+        for body in bodies:
+            _add_body(body)
     low = Vector([min(p[axis] for p in points) for axis in range(3)])
     high = Vector([max(p[axis] for p in points) for axis in range(3)])
     _add_floor(low, high)
@@ -172,6 +179,15 @@ def _add_bone(head: Vector, tail: Vector, side: str) -> None:
     cone.location = (head + tail) / 2
     cone.rotation_euler = along.to_track_quat("Z", "Y").to_euler()
     cone.data.materials.append(_material(f"bone{side}", COLOURS[side]))
+
+
+def _add_body(body: bpy.types.Object) -> None:
+    """The skin as it is posed now."""
+    mesh = bpy.data.meshes.new("body")
+    mesh.from_pydata(_posed_vertices(body).tolist(), [], [tuple(face.vertices) for face in body.data.polygons])
+    mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
+    mesh.materials.append(_material("body", (0.55, 0.42, 0.36, 1)))
+    bpy.context.collection.objects.link(bpy.data.objects.new("body", mesh))
 
 
 def _add_floor(low: Vector, high: Vector) -> None:
