@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -48,9 +48,9 @@ def bvh_from_motion(motion: Motion, config: BvhConfig) -> BvhFile:
 
     The root has six channels, its OFFSET is zero (readers that add OFFSET and position agree with those that do not),
     every other joint three; a joint without children gets an End Site at its tip, at zero length where it has none.
+    A motion without frames becomes one frame at rest: Blender's importer fails on a file of none.
     """
-    if not motion.n_frames:
-        raise InputError(f"the motion of {motion.person!r} has no frames: nothing to write")
+    motion = motion if motion.n_frames else _at_rest(motion)
     skeleton = motion.skeleton
     order = _depth_first(skeleton)
     parents = np.where(skeleton.parents[order] < 0, -1, np.argsort(order)[skeleton.parents[order]])
@@ -138,22 +138,28 @@ def _named(bvh: BvhFile, *words: str) -> list[int]:
     return [j for j, name in enumerate(bvh.joint_names) if any(word in name.lower() for word in words)]
 
 
+def _at_rest(motion: Motion) -> Motion:
+    """One frame of the rest pose."""
+    turns = np.tile([1.0, 0.0, 0.0, 0.0], (1, len(motion.skeleton), 1))
+    return replace(motion, root_translation=motion.skeleton.rest_offsets[:1], local_rotations=turns, joint_sd_m=None)
+
+
 def motion_from_bvh(
     bvh: BvhFile, *, up: Up, unit: Unit | float, person: str = "person", max_stretch_m: float = MAX_STRETCH_M
 ) -> Motion:
     """Metres, Z up. The file's zero pose becomes the rest pose of the skeleton, with free joints, on the floor.
 
     up, unit (a name or metres a unit): a BVH does not say them; `guess_conventions` helps. Bones of a `Motion` are
-    constant: a joint that moves against its parent by more than `max_stretch_m` is refused, else the median counts.
+    constant: a joint that moves against its parent by more than `max_stretch_m` is refused, else the median counts. A
+    file without frames is a motion without frames.
     """
     if len(bvh.roots) != 1:
         names = ", ".join(bvh.joint_names[j] for j in bvh.roots)
         raise InputError(f"has {len(bvh.roots)} roots ({names}); a motion has one", remedy="Use split_roots first.")
-    if not bvh.n_frames:
-        raise InputError("has no frames, only a skeleton")
     world_from_file, scale = file_from_world(up).T, metres_per(unit)
     translations = local_translations(bvh) * scale @ world_from_file.T
-    offsets = _constant_offsets(bvh, translations, max_stretch_m)
+    resting = bvh.offsets * scale @ world_from_file.T
+    offsets = _constant_offsets(bvh, translations, max_stretch_m) if bvh.n_frames else resting
     return Motion(
         skeleton=_skeleton(bvh, offsets, bvh.end_offsets * scale @ world_from_file.T),
         root_translation=translations[:, 0],

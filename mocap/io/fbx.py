@@ -39,7 +39,7 @@ def write_fbx(
 
     Motions of one person's name with the same skeleton are takes of that person: a stack each. Else all play together
     in one stack. skins, axes: one or None for each motion, or none; a person has those of the first of its motions.
-    axes: world_from_joint at rest, wxyz; None for the axes of the file.
+    axes: world_from_joint at rest, wxyz; None for the axes of the file. Without frames, a person stands at rest.
     """
     data = encode_binary(fbx_from_motions(motions, config or FbxConfig(), skins=skins, axes=axes))
     with atomic_path(path) as partial:
@@ -69,6 +69,7 @@ def fbx_from_motions(
     takes = [
         TimeSpan(name, add_stack(objects, name, [(motions[m], rigs[p]) for p, m in played], config))
         for name, played in _stacks(people, motions, config.stack or "Take 001")
+        if played
     ]
     return document(
         objects,
@@ -83,9 +84,6 @@ def fbx_from_motions(
 def _require(motions: Sequence[Motion], skins: Sequence[object], axes: Sequence[object]) -> None:
     if not motions:
         raise InputError("there is no motion to write")
-    for motion in motions:
-        if not motion.n_frames:
-            raise InputError(f"the motion of {motion.person!r} has no frames: nothing to write")
     for what, given in (("skins", skins), ("axes", axes)):
         if given and len(given) != len(motions):
             raise InputError(f"{len(given)} {what} for {len(motions)} motions; one or None for each")
@@ -112,15 +110,15 @@ def _same_skeleton(a: SkeletonDefinition, b: SkeletonDefinition) -> bool:
 
 
 def _stacks(people: list[list[int]], motions: Sequence[Motion], name: str) -> list[tuple[str, list[tuple[int, int]]]]:
-    """Name of each stack, with (person, motion) of those who play in it."""
+    """Name of each stack, with (person, motion) of those who play in it; who has no frames does not."""
     if all(len(takes) == 1 for takes in people):
-        return [(name, [(person, takes[0]) for person, takes in enumerate(people)])]
+        return [(name, [(person, takes[0]) for person, takes in enumerate(people) if motions[takes[0]].n_frames])]
     stacks = []
     for person, takes in enumerate(people):
         several = len(people) > 1
         for number, index in enumerate(takes, 1):
             label = f"{motions[index].person} {number}" if several else f"{name} {number}"
-            stacks.append((label, [(person, index)]))
+            stacks.append((label, [(person, index)] if motions[index].n_frames else []))
     return stacks
 
 

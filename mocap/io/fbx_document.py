@@ -80,14 +80,15 @@ class TimeSpan:
 def document(
     objects: FbxObjects, *, version: int, up: Up, metres_per_unit: float, fps: float, takes: list[TimeSpan]
 ) -> FbxNode:
-    """A whole file, ready to be encoded. `takes`: at least one; the first is the one that plays."""
+    """A whole file, ready to be encoded. `takes`: the first is the one that plays; none in a file without motion."""
     root = FbxNode("", version=version)
     _header(root, version)
     _global_settings(root, up, metres_per(metres_per_unit), fps, takes)
+    active = takes[0].name if takes else ""
     documents = root.add("Documents")
     documents.add("Count", 1)
     scene = documents.add("Document", np.int64(999_999), "Scene", "Scene")
-    set_properties(scene, ("SourceObject", "object", "", ""), ("ActiveAnimStackName", "KString", "", "", takes[0].name))
+    set_properties(scene, ("SourceObject", "object", "", ""), ("ActiveAnimStackName", "KString", "", "", active))
     scene.add("RootNode", np.int64(0))
     root.add("References")
     _definitions(root, objects)
@@ -134,7 +135,7 @@ def _global_settings(root: FbxNode, up: Up, metres_per_unit: float, fps: float, 
     for name, (axis, sign) in AXES[up].items():
         entries.append((f"{name}Axis", "int", "Integer", "", axis))
         entries.append((f"{name}AxisSign", "int", "Integer", "", sign))
-    stop = max(take.stop_ticks for take in takes)
+    stop = max((take.stop_ticks for take in takes), default=0)
     mode = next((mode for rate, mode in TIME_MODES.items() if abs(rate / fps - 1) < SAME_RATE), CUSTOM_MODE)
     centimetres = metres_per_unit * 100
     set_properties(
@@ -203,7 +204,7 @@ def _material_template() -> list[tuple[Any, ...]]:
 
 def _takes(root: FbxNode, takes: list[TimeSpan]) -> None:
     node = root.add("Takes")
-    node.add("Current", takes[0].name)
+    node.add("Current", takes[0].name if takes else "")
     for span in takes:
         take = node.add("Take", span.name)
         take.add("FileName", f"{span.name}.tak")

@@ -250,14 +250,16 @@ Frame Time: 0.5
     assert tolerated.skeleton.rest_offsets[1] == pytest.approx([0, 0, 0.45])
 
 
-def test_nothing_to_write_and_nothing_to_read():
+def test_without_frames_there_is_the_rest_pose():
     motion = marching_person(n_frames=3)
     empty = replace(motion, root_translation=np.zeros((0, 3)), local_rotations=np.zeros((0, 22, 4)))
-    with pytest.raises(InputError, match="the motion of 'person' has no frames"):
-        bvh_from_motion(empty, BvhConfig())
+    at_rest = bvh_from_motion(empty, BvhConfig())
+    assert at_rest.n_frames == 1
+    np.testing.assert_allclose(at_rest.values[0, 3:], 0.0, atol=1e-12)
     bvh = bvh_from_motion(motion, BvhConfig())
-    with pytest.raises(InputError, match="has no frames, only a skeleton"):
-        motion_from_bvh(replace(bvh, values=bvh.values[:0]), up="y", unit="cm")
+    again = motion_from_bvh(replace(bvh, values=bvh.values[:0]), up="y", unit="cm")
+    assert again.n_frames == 0
+    np.testing.assert_allclose(again.skeleton.rest_offsets[1:], motion.skeleton.rest_offsets[1:], atol=1e-9)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
