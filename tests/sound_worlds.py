@@ -29,7 +29,7 @@ class SoundWorld:
         ref_offset, ref_rate = self.clocks[estimate.reference]
         return (ref_rate * at_s + ref_offset) * estimate.rate + estimate.offset_s - (rate * at_s + offset)
 
-    def places(self, stamps_s):
+    def places(self, stamps_s, clocks):
         """The true place of the sound that is nearest in time to stamps of the first camera."""
         offset, rate = self.clocks[self.rig.names[0]]
         times = np.array([event.time_s for event in self.events])

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from calibration.camera import Rig
-from mocap.core.clock import ClockEstimate
+from mocap.core.clock import Clock, ClockEstimate
 from mocap.core.config import Config
 from mocap.core.errors import InputError
 from mocap.geometry.sound_paths import (
@@ -33,8 +33,9 @@ from mocap.signal.clock_fit import CRYSTAL_PPM, robust_line
 from mocap.signal.cross_correlation import Correlation, Peak, best_peak, correlate, phat_lags, thinned
 from mocap.signal.onsets import novelty, sharp_onsets, smoothed
 
-Places = Callable[[Float[np.ndarray, "N"]], Float[np.ndarray, "N 3"]]
-"""Where sounds come from (world, m) at times of the reference's clock; NaN where that is not known."""
+Places = Callable[[Float[np.ndarray, "N"], Mapping[str, Clock]], Float[np.ndarray, "N 3"]]
+"""Where sounds come from (world, m) at times of the reference's clock, given what is known of the other cameras' clocks
+yet; NaN where that is not known (`mocap.capture.sound_places.HandPlaces`)."""
 
 STEP_S = 0.002
 SAME_PEAK_S = 0.03
@@ -103,19 +104,20 @@ def take_sounds(
 ) -> dict[str, SoundTrack]:
     """The sound of every camera that has some, on its stamps.
 
-    stamps: (F,) of every frame, as `mocap.io.take_times.read_take_stamps` gives them; by default the container's times
-    from the first frame on. A file's sound is on the container's times, which a line ties to the stamps.
+    stamps: (F,) of every frame, as `mocap.io.take_times.read_take_stamps` gives them; by default the container's times.
+    A file's sound is on the container's times, which a line ties to the stamps.
     """
     found = {}
     for camera, path in videos.items():
         sound = read_sound(path)
         if sound is None or sound.silent:
             continue
+        if stamps is None or camera not in stamps:
+            found[camera] = sound
+            continue
         info = probe_video(path)
-        shown = info.start_s + info.times_s
-        meant = None if stamps is None else stamps.get(camera)
-        meant = info.times_s if meant is None else meant[: len(shown)]
-        line = robust_line(shown[: len(meant)], meant, slope=1.0, slope_sd=1e-3, floor=1e-6)
+        n = min(len(stamps[camera]), info.n_readable)
+        line = robust_line((info.start_s + info.times_s)[:n], stamps[camera][:n], slope=1.0, slope_sd=1e-3, floor=1e-6)
         found[camera] = sound.on(line.slope, line.at_zero)
     return found
 
@@ -291,13 +293,20 @@ def _solved(heard: _Heard, rig: Rig | None, places: Places | None, config: Audio
     middle = nearest_to_axes(here.centers, np.stack([camera.cam_from_world.R[2] for camera in here]))
     known = SoundPlaces(np.tile(middle, (n, 1)), config.place_sd_m, np.full(n, config.place_wander_m))
     clocks = solve_sound_clocks(arrivals, column, microphone_m=here.centers, places=known, model=model)
-    told = None if places is None else places(_on_reference(arrivals, clocks))
+    told = None if places is None else places(_on_reference(arrivals, clocks), _clocks(heard, clocks))
     if told is None or not np.isfinite(told).all(-1).any():
         return clocks
     seen = np.array(np.isfinite(told).all(-1))
     own = np.where(seen, config.heard_wander_m, np.hypot(config.place_sd_m, config.place_wander_m))
     known = SoundPlaces(np.where(seen[:, None], told, middle), config.heard_sd_m, own)
     return solve_sound_clocks(arrivals, column, microphone_m=here.centers, places=known, model=model)
+
+
+def _clocks(heard: _Heard, found: SoundClocks) -> dict[str, Clock]:
+    """Of the cameras that are linked to the reference, on its clock."""
+    start = found.offset_s - found.drift * found.middle_s
+    known = np.flatnonzero(np.isfinite(found.offset_sd_s)).tolist()
+    return {heard.cameras[c]: Clock(float(start[c]), float(1 + found.drift[c])) for c in known}
 
 
 def _on_reference(arrivals: Float[np.ndarray, "N C"], clocks: SoundClocks) -> Float[np.ndarray, "N"]:
