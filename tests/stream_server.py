@@ -27,6 +27,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
@@ -59,6 +60,8 @@ class Camera:
         self.faults = Faults()
         self.start_s = time.monotonic()
         self.jpegs: list[bytes] = []
+        self._h264: list[bytes] = []
+        self._lock = threading.Lock()
 
     def prepare(self) -> None:
         """Compress the ring, from the pattern or the file."""
@@ -67,6 +70,20 @@ class Camera:
             assert done
             self.jpegs.append(data.tobytes())
         self.start_s = time.monotonic()
+
+    def h264(self) -> list[bytes]:
+        """The ring as H.264 that can be sent over and over; a keyframe every half second."""
+        with self._lock:
+            if not self._h264:
+                context = av.CodecContext.create("libx264", "w")
+                context.width, context.height = map(int, self.options.size.split("x"))
+                context.pix_fmt, context.time_base = "yuv420p", Fraction(1, 30)
+                context.options = {"preset": "ultrafast", "tune": "zerolatency"}
+                context.gop_size, context.thread_count = 15, 1
+                for image in (*self.images(), None):
+                    frame = None if image is None else av.VideoFrame.from_ndarray(image, format="rgb24")
+                    self._h264 += [bytes(packet) for packet in context.encode(frame)]
+            return self._h264
 
     def images(self) -> Iterator[np.ndarray]:
         """The pictures of the ring."""
@@ -222,28 +239,18 @@ def _rtsp_answer(method: str, url: str, sequence: str) -> bytes:
 
 def _play_h264(camera: Camera, connection: socket.socket) -> None:
     faults, generation = camera.faults, camera.faults.generation
+    pictures, rate = camera.h264(), Fraction(camera.options.fps).limit_denominator(1001)
     width, height = map(int, camera.options.size.split("x"))
-    images = [av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in camera.images()]
     with av.open(RtpPackets(connection), "w", format="rtp", options={"packetsize": "1400"}, buffer_size=65536) as out:
-        stream = out.add_stream("libx264", rate=round(camera.options.fps))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.options = {"preset": "ultrafast", "tune": "zerolatency"}
-        stream.codec_context.gop_size = 15
-        stream.codec_context.thread_count = 1
+        stream = out.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt, stream.codec_context.thread_count = width, height, "yuv420p", 1
         for number in camera.numbers():
             if faults.generation != generation:
                 return
-            frame = images[number % len(images)]
-            frame.pts, frame.time_base = number, 1 / av_rate(camera.options.fps)
-            for packet in stream.encode(frame):
-                out.mux(packet)
-
-
-def av_rate(fps: float):
-    """As a fraction."""
-    from fractions import Fraction
-
-    return Fraction(fps).limit_denominator(1001)
+            packet = av.Packet(pictures[number % len(pictures)])
+            packet.stream, packet.time_base = stream, 1 / rate
+            packet.pts = packet.dts = number
+            out.mux(packet)
 
 
 def obey(camera: Camera) -> None:
