@@ -38,7 +38,7 @@ import numpy as np
 
 from mocap.capture.counter_picture import read_number
 from mocap.capture.encoder_choice import KeepJpegs
-from mocap.capture.encoders import CLOCK_HZ, PRESETS, EncoderConfig, Load, choose_encoder, trial_picture, yuv_picture
+from mocap.capture.encoders import CLOCK_HZ, PRESETS, EncoderConfig, Load, choose_encoder, trial_pictures, yuv_picture
 from mocap.capture.recorder import Recorder, RecorderConfig
 from mocap.capture.recording_files import scene_folder
 from mocap.capture.recovery import recover
@@ -351,8 +351,9 @@ def _copied_while_written(path: Path, kind: str, settings: dict[str, str]) -> tu
         stream = cast(av.VideoStream, container.add_stream(encoder.name, rate=30, options=dict(encoder.options)))
         stream.width, stream.height, stream.codec_context.gop_size = 640, 360, 15
         stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
+        pictures = trial_pictures((640, 360), len(times))
         for number, time_s in enumerate(times):
-            frame = yuv_picture(trial_picture((640, 360), number))
+            frame = yuv_picture(pictures[number])
             frame.pts, frame.time_base = round(time_s * CLOCK_HZ), Fraction(1, CLOCK_HZ)
             container.mux(stream.encode(frame))
             if number % 5 == 4:

@@ -18,6 +18,7 @@ from mocap.capture.reader import CameraReader
 from mocap.capture.recording_files import RecordingPlace, TimesLog
 from mocap.capture.source import SourceFrame
 from mocap.capture.stream_writer import StreamWriter, StreamWriterConfig
+from mocap.capture.thinning import BACKLOG_S, Thinning
 from mocap.core.config import Report
 from mocap.core.errors import InputError, VideoError, sentence_for_user, sentence_of_fault
 
@@ -88,10 +89,12 @@ class CameraRecording:
         self._writer: StreamWriter | None = None
         self._times: list[float] = []
         self._received = 0
+        self._left_out = 0
+        self._thinning = Thinning(fps)
         self._refused: dict[str, int] = {}
         self._until_s: float | None = None
         self._before = reader.statistics()
-        self._queue: FrameQueue = reader.subscribe()
+        self._queue: FrameQueue = reader.subscribe(max(8, round(BACKLOG_S * fps)))
         self._thread = threading.Thread(target=self._run, name=f"record {self.name}", daemon=True)
 
     def start(self) -> None:
@@ -125,8 +128,8 @@ class CameraRecording:
         even = steps[steps <= GAP * usual]
         now = self._reader.statistics()
         dropped = {
-            "at the camera or on its way": now.lost_source - self._before.lost_source,
-            "this machine was too slow": self._queue.dropped,
+            "lost at the camera or on their way": now.lost_source - self._before.lost_source,
+            "left out, as this machine is too slow": self._queue.dropped + self._left_out,
             **self._refused,
         }
         return CameraRecord(
@@ -186,7 +189,10 @@ class CameraRecording:
             if self._until_s is not None and frame.time_s > self._until_s:
                 return
             self._received += 1
-            self._write(frame, time_s)
+            if not self._waits and self._thinning.leaves_out(len(self._queue), time.monotonic()):
+                self._left_out += 1
+            else:
+                self._write(frame, time_s)
 
     def _write(self, frame: SourceFrame, time_s: float) -> None:
         picture = frame.native
@@ -227,6 +233,10 @@ class CameraRecording:
         begun = self._received > 0 or now > self._plan.start_s + SILENT_START_S
         if self._reader.state in ("ended", "closed") and begun and not len(self._queue):
             return True
-        plan, info = self._plan, self._reader.info
-        waits = info is not None and info.waits
-        return plan.duration_s is not None and not waits and now > plan.start_s + plan.duration_s + 2 * POLL_S
+        plan = self._plan
+        return plan.duration_s is not None and not self._waits and now > plan.start_s + plan.duration_s + 2 * POLL_S
+
+    @property
+    def _waits(self) -> bool:
+        """The source loses nothing when pictures are taken late."""
+        return self._reader.info is not None and self._reader.info.waits

@@ -33,10 +33,10 @@ SOFTWARE = "libx264"
 HARDWARE = ("h264_nvenc", "h264_videotoolbox", "h264_qsv", "h264_amf", "h264_mf", "h264_v4l2m2m")
 """VAAPI is left out: it takes its pictures from the card's own memory, to which PyAV offers no way."""
 
-PRESETS = ("veryfast", "superfast", "ultrafast")
-"""From small files to little work."""
+PRESETS = ("ultrafast", "superfast", "veryfast")
+"""From little work to small files."""
 
-TRIAL_PICTURES = 8
+TRIAL_PICTURES = 6
 ONE_THREAD_PX = 1920 * 1088
 """Pictures up to so many pixels are encoded by one thread, which is less work in all than several."""
 
@@ -57,9 +57,9 @@ class EncoderConfig(Config):
     """How pictures are encoded while they come.
 
     codec: "auto", or FFmpeg's name of an encoder. preset: x264's, "auto" for the finest that takes no more than
-    `cpu_share` of the machine for all cameras together. quality: constant rate factor, 18 looks lossless. keyframe_s:
-    from one picture that can be decoded alone to the next. threads: of x264 for each camera, 0 for as many as its
-    pictures need.
+    `cpu_share` of what is free of the machine for all cameras together. quality: constant rate factor, 18 looks
+    lossless. keyframe_s: from one picture that can be decoded alone to the next. threads: of x264 for each camera, 0
+    for as many as its pictures need.
     """
 
     codec: str = "auto"
@@ -110,14 +110,27 @@ def choose_encoder(load: Load, config: EncoderConfig | None = None) -> Encoder:
             found = _tried(name, load, config)
             if found is not None and found.fits:
                 return found
-    presets = PRESETS if config.preset == "auto" else (config.preset,)
-    for preset in presets:
-        found = _tried(SOFTWARE, load, config, preset)
-        if found is None:
-            raise ConfigError(f"x264 does not work with the preset {preset!r}", where="preset", remedy=_known_presets())
-        if found.fits or preset == presets[-1]:
-            return found
-    raise AssertionError("unreachable")
+    preset = PRESETS[0] if config.preset == "auto" else config.preset
+    chosen = _tried(SOFTWARE, load, config, preset)
+    if chosen is None:
+        raise ConfigError(
+            f"x264 does not work with the preset {preset!r}",
+            where="preset",
+            remedy=f'Write "auto", or one of {", ".join(PRESETS)}.',
+        )
+    for finer in PRESETS[1:] if config.preset == "auto" and chosen.fits else ():
+        found = _tried(SOFTWARE, load, config, finer)
+        if found is None or not found.fits:
+            break
+        chosen = found
+    return chosen
+
+
+def free_share() -> float:
+    """Of the machine, as the last minute was (a tenth at least); 1 where the system does not tell."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(0.1, 1 - load / cores)
 
 
 def software_encoder(preset: str, quality: int) -> Encoder:
@@ -181,10 +194,6 @@ def _offered() -> list[str]:
     return [name for name in (SOFTWARE, *HARDWARE) if name in av.codecs_available]
 
 
-def _known_presets() -> str:
-    return f'Write "auto", or one of {", ".join(PRESETS)}.'
-
-
 def _tried(name: str, load: Load, config: EncoderConfig, preset: str = "") -> Encoder | None:
     if name not in av.codecs_available:
         return None
@@ -199,7 +208,7 @@ def _tried(name: str, load: Load, config: EncoderConfig, preset: str = "") -> En
         return Encoder(name, options, 1, seconds, share, fits=share < KEEPS_UP)
     share = load.fps * load.cameras * (seconds * threads + load.extra_s) / (os.cpu_count() or 1)
     keeps_up = load.fps * (seconds + load.extra_s) < KEEPS_UP
-    return Encoder(name, options, threads, seconds, share, fits=keeps_up and share <= config.cpu_share)
+    return Encoder(name, options, threads, seconds, share, fits=keeps_up and share <= config.cpu_share * free_share())
 
 
 def _free_threads(cameras: int) -> int:
@@ -209,7 +218,7 @@ def _free_threads(cameras: int) -> int:
 @lru_cache(maxsize=64)
 def trial(name: str, options: tuple[tuple[str, str], ...], size: tuple[int, int], threads: int = 1) -> float | None:
     """Seconds that an encoder takes for a picture; None where it does not work, or not rightly."""
-    pictures = [trial_picture(size, number) for number in range(TRIAL_PICTURES)]
+    pictures = trial_pictures(size, TRIAL_PICTURES)
     try:
         context = VideoCodecContext.create(name, "w")
         assert isinstance(context, VideoCodecContext)
@@ -222,14 +231,13 @@ def trial(name: str, options: tuple[tuple[str, str], ...], size: tuple[int, int]
     return seconds if good else None
 
 
-def trial_picture(size: tuple[int, int], number: int) -> UInt8[np.ndarray, "H W 3"]:
+def trial_pictures(size: tuple[int, int], count: int) -> list[UInt8[np.ndarray, "H W 3"]]:
     """A smooth texture that moves by 3 px from each to the next, with fine noise that stays."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 255, (size[1] // 16 + 2, size[0] // 16 + 8, 3), dtype=np.uint8)
-    whole = cv2.resize(coarse, (size[0] + 96, size[1]), interpolation=cv2.INTER_CUBIC)
-    noise = rng.integers(0, 8, (size[1], size[0], 1), dtype=np.uint8)
-    shift = 3 * number % 96
-    return cv2.add(whole[:, shift : shift + size[0]], np.repeat(noise, 3, axis=2)).astype(np.uint8)
+    whole = cv2.resize(coarse, (size[0] + 3 * count, size[1]), interpolation=cv2.INTER_CUBIC)
+    noise = cv2.merge([rng.integers(0, 8, (size[1], size[0]), dtype=np.uint8)] * 3)
+    return [cv2.add(whole[:, 3 * n : 3 * n + size[0]], noise).astype(np.uint8) for n in range(count)]
 
 
 def _encoded(
