@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,10 +135,10 @@ def cut_of(points: Float[np.ndarray, "N 2"]) -> Cut:
     return Cut((low + high) / 2 - np.array(TILE) / scale / 2, float(scale))
 
 
-def read_pictures(take: Take, frame: int, cameras: Sequence[str]) -> dict[str, Image]:
-    """The frame of every camera that has a video with it."""
+def read_pictures(take: Take, frames: Mapping[str, int]) -> dict[str, Image]:
+    """One frame of each camera that has a video with it."""
     pictures = {}
-    for camera in cameras:
+    for camera, frame in frames.items():
         if camera in take.videos:
             picture = _read(take.videos[camera], take.rotations.get(camera, 0), frame)
             if picture is not None:

@@ -209,7 +209,8 @@ def _worst_sheet(evidence: TakeEvidence, stage: str, bad: BadFrame) -> np.ndarra
     overlays = frame_overlays(matched, evidence.truth, rig, bad, detected)
     if not overlays:
         return None
-    pictures = read_pictures(evidence.take, bad.frame, list(overlays))
+    shown = {camera: int(evidence.pictures[camera][bad.frame]) for camera in overlays}
+    pictures = read_pictures(evidence.take, shown)
     title = f"frame {bad.frame} ({bad.frame / matched.fps:.2f} s), {bad.person}, {stage}: "
     return draw_sheet(
         overlays, pictures, title + f"mean {bad.error_mm:.1f} mm, {bad.worst.replace('_', ' ')} {bad.worst_mm:.1f} mm"

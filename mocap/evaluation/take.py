@@ -1,8 +1,9 @@
 """A processed synthetic take, stage by stage, against its `truth.npz`.
 
 Results hold one entry for each frame; which moment that was is what the reference camera (the take's first) says:
-entry i is compared with the bodies at the scene time of its picture i. Points in pictures are compared with the truth
-of the very same picture.
+entry i is compared with the bodies at the scene time of its picture i, or where the cameras were put on one clock, at
+the i-th common time (`result_times`). Points in pictures are compared with the truth of the very same picture, points
+at common times with where they would have shown then.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from calibration.camera import Rig
 from calibration.formats import read_calibration
@@ -32,8 +33,9 @@ from mocap.evaluation.evaluate_pictures import (
     match_detections,
 )
 from mocap.evaluation.evaluate_points import MatchedPoints, NamedPoints, PointsEvaluation, evaluate_points, match_points
-from mocap.evaluation.evaluate_truth import OffsetReport, TrueBodies, TrueMoments, find_offset, reference_times
+from mocap.evaluation.evaluate_truth import OffsetReport, TrueBodies, TrueMoments, find_offset
 from mocap.evaluation.protocols import protocol
+from mocap.evaluation.result_times import ResultTimes, result_times, truth_at
 from mocap.evaluation.rig_metrics import (
     RigAlignment,
     RigReport,
@@ -91,7 +93,8 @@ class TakeEvaluation(Report):
 
 @dataclass(frozen=True, eq=False)
 class TakeEvidence:
-    """What figures were taken of: for plots. rig: the found one, in the true world as far as `align` puts it there."""
+    """What figures were taken of: for plots. rig: the found one, in the true world as far as `align` puts it there.
+    pictures: camera -> number of the picture that shows each entry best (T,)."""
 
     take: Take
     truth: TakeTruth
@@ -99,6 +102,7 @@ class TakeEvidence:
     points: dict[str, MatchedPoints]
     views: dict[str, MatchedViews]
     time_s: Float[np.ndarray, "T"]
+    pictures: dict[str, Int[np.ndarray, "T"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,17 +134,19 @@ def evaluate_take(
         protocol(options.protocol)
     truth = truth_of_take(take)
     results = _results(take, derived, truth, rig_path=rig_path, align=options.align)
-    reference = next((camera for camera in take.cameras if camera in truth.rig.names), truth.rig.names[0])
-    offset = _offset(results, truth, reference) if options.offset_ms is None else None
+    when = result_times(take, derived, truth)
+    offset = _offset(results, truth, when) if options.offset_ms is None else None
     shift_ms = offset.offset_ms if offset is not None else options.offset_ms or 0.0
-    points, evidence = _all_points(results, truth, reference, shift_ms=shift_ms, protocol_name=options.protocol)
-    views = _views(take, derived, truth)
+    points, evidence = _all_points(results, truth, when, shift_ms=shift_ms, protocol_name=options.protocol)
+    views = _views(derived, truth, when)
     rig, fitted = _rig_reports(results, truth, options.align)
-    rotations = _rotations(results, evidence, truth, _times(truth, reference, None, shift_ms))
+    n_frames = None if when.counted else max(len(results.points(stage).xyz) for stage in results.stages)
+    times = when.of(truth, n_frames) + shift_ms / 1000
+    rotations = _rotations(results, evidence, truth, times)
     report = TakeEvaluation(
         take=take.name,
         session=None if take.session_root is None else take.session_root.resolve().name,
-        reference_camera=reference,
+        reference_camera=when.reference,
         people=tuple(person.motion.person for person in truth.people),
         headline_mm={stage: found.headline_mm.mean for stage, found in points.items()},
         align=options.align,
@@ -153,8 +159,8 @@ def evaluate_take(
         rig_fitted=fitted,
         notes=_notes(take, truth, points, results),
     )
-    times = _times(truth, reference, None, shift_ms)
-    return report, TakeEvidence(take, truth, results.rig, evidence, views, times)
+    drawn = truth if when.counted else truth_at(truth, times)
+    return report, TakeEvidence(take, drawn, results.rig, evidence, views, times, when.pictures(truth, times))
 
 
 def truth_of_take(take: Take) -> TakeTruth:
@@ -225,15 +231,10 @@ def _moved(move: WorldTransform, xyz: Float[np.ndarray, "*batch 3"]) -> Float[np
     return move.scale * xyz @ move.R.T + move.t
 
 
-def _times(truth: TakeTruth, reference: str, n_frames: int | None, shift_ms: float) -> Float[np.ndarray, "T"]:
-    n_frames = truth.view(reference).n_frames if n_frames is None else n_frames
-    return reference_times(truth, reference, n_frames) + shift_ms / 1000
-
-
-def _offset(results: _Results, truth: TakeTruth, reference: str) -> OffsetReport:
+def _offset(results: _Results, truth: TakeTruth, when: ResultTimes) -> OffsetReport:
     stage = next(stage for stage in HEADLINE_ORDER if stage in results.stages)
     prediction = results.points(stage)
-    times = _times(truth, reference, len(prediction.xyz), 0.0)
+    times = when.of(truth, len(prediction.xyz))
 
     whole = true_points(TrueBodies(truth, prediction.names).at(times, fps=prediction.fps), stage, prediction.fps)
     matched = match_points(prediction, whole)
@@ -249,14 +250,14 @@ def _offset(results: _Results, truth: TakeTruth, reference: str) -> OffsetReport
 
 
 def _all_points(
-    results: _Results, truth: TakeTruth, reference: str, *, shift_ms: float, protocol_name: str | None
+    results: _Results, truth: TakeTruth, when: ResultTimes, *, shift_ms: float, protocol_name: str | None
 ) -> tuple[dict[str, PointsEvaluation], dict[str, MatchedPoints]]:
     figures: dict[str, PointsEvaluation] = {}
     evidence: dict[str, MatchedPoints] = {}
     bodies = TrueBodies(truth)
     for stage in results.stages:
         prediction = results.points(stage)
-        times = _times(truth, reference, len(prediction.xyz), shift_ms)
+        times = when.of(truth, len(prediction.xyz)) + shift_ms / 1000
         moments = bodies.at(times, fps=prediction.fps)
         n = min(len(times), len(prediction.xyz))
         figures[stage], evidence[stage] = evaluate_points(
@@ -272,12 +273,14 @@ def _all_points(
     return figures, evidence
 
 
-def _views(take: Take, derived: Path, truth: TakeTruth) -> dict[str, MatchedViews]:
+def _views(derived: Path, truth: TakeTruth, when: ResultTimes) -> dict[str, MatchedViews]:
     views: dict[str, MatchedViews] = {}
     if (derived / PICTURE_STAGES["detections"]).is_file():
         views["detections"] = match_detections(load_detections(derived / PICTURE_STAGES["detections"]), truth)
     if (derived / PICTURE_STAGES["associated"]).is_file():
-        views["associated"] = match_associated(load_keypoints2d(derived / PICTURE_STAGES["associated"]), truth)
+        points = load_keypoints2d(derived / PICTURE_STAGES["associated"])
+        at = truth if when.counted else truth_at(truth, when.of(truth, points.n_frames))
+        views["associated"] = match_associated(points, at)
     return views
 
 
