@@ -14,7 +14,12 @@ from mocap.core.smpl_arrays import BODY_JOINTS, SMPL_FROM_OURS, SmplArrays
 from mocap.models.smpl_body import SmplBodies
 
 RINGS, SIDES = 4, 8
-EXTRA = {"smpl": (("LeftHand", 1), ("RightHand", 1)), "smplh": (("LeftHand", 15), ("RightHand", 15))}
+HANDS = (("LeftHand", 15), ("RightHand", 15))
+EXTRA = {
+    "smpl": (("LeftHand", 1), ("RightHand", 1)),
+    "smplh": HANDS,
+    "smplx": (("Head", 1), ("Head", 1), ("Head", 1), *HANDS),  # jaw and eyes
+}
 """Joints after the 22 of the body: how many hang on which."""
 RADIUS_M = {"Hips": 0.14, "Spine": 0.13, "Spine1": 0.14, "Spine2": 0.15, "Head": 0.09, "UpLeg": 0.08, "Leg": 0.06}
 

@@ -25,7 +25,7 @@ def fitted(model: str = "smpl") -> tuple[SmplBodies, BodyMotion]:
     return bodies, BodyMotion(bodies.model, "female", bodies.space.names, SHAPE, motion, bodies.root_rest(SHAPE))
 
 
-@pytest.mark.parametrize("model", ["smpl", "smplh"])
+@pytest.mark.parametrize("model", ["smpl", "smplh", "smplx"])
 def test_the_file_plays_in_the_published_formulas(tmp_path: Path, model: str):
     """As a reader of AMASS files has it: the model's own axes, `poses`, `betas` and `trans`, and the world is Z up."""
     bodies, body = fitted(model)

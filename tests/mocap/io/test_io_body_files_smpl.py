@@ -40,7 +40,7 @@ def written(path: Path, values: object, protocol: int = 2) -> Path:
     return path
 
 
-@pytest.mark.parametrize("model", ["smpl", "smplh"])
+@pytest.mark.parametrize("model", ["smpl", "smplh", "smplx"])
 def test_npz(tmp_path: Path, model: str):
     arrays = tube_person(model)
     np.savez(tmp_path / "model.npz", **official_layout(arrays))

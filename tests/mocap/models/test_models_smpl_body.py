@@ -12,7 +12,7 @@ from mocap.models.smpl_body import SmplBodies
 from smpl_worlds import published, some_motion, tube_person
 
 
-@pytest.mark.parametrize("model", ["smpl", "smplh"])
+@pytest.mark.parametrize("model", ["smpl", "smplh", "smplx"])
 def test_skin_and_joints_are_those_of_the_published_formulas(model: str):
     arrays = tube_person(model)
     bodies = SmplBodies(arrays, "neutral", 5)
@@ -43,16 +43,18 @@ def test_the_rest_pose_stands_on_the_floor_with_its_joints_inside():
         assert (joints[j] <= own.max(0) + 1e-9).all()
 
 
-def test_fingers_move_with_the_hand_that_carries_them():
-    arrays = tube_person("smplh")
+@pytest.mark.parametrize(("model", "first"), [("smplh", 22), ("smplx", 25)])
+def test_fingers_move_with_the_hand_that_carries_them(model, first):
+    arrays = tube_person(model)
     weights = SmplBodies(arrays, "neutral", 3).mesh(np.zeros(3)).weights
     np.testing.assert_allclose(weights.sum(1), 1.0)
     left = SmplBodies(arrays, "neutral", 3).skeleton(np.zeros(3)).index("LeftHand")
-    assert (weights[:, left] == 1).sum() == (arrays.weights[:, [20, *range(22, 37)]] == 1).sum()
+    assert (weights[:, left] == 1).sum() == (arrays.weights[:, [20, *range(first, first + 15)]] == 1).sum()
 
 
-def test_keypoints_lie_where_their_names_say():
-    bodies = SmplBodies(tube_person("smplh"), "neutral", 3)
+@pytest.mark.parametrize("model", ["smplh", "smplx"])
+def test_keypoints_lie_where_their_names_say(model):
+    bodies = SmplBodies(tube_person(model), "neutral", 3)
     rest = bodies.rest(np.zeros(3))
     at = rest.keypoints
     assert at["left_heel"][1] > at["left_ankle"][1] > at["left_big_toe"][1]
