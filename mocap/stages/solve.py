@@ -378,8 +378,8 @@ def _sentences(report: PersonSolveReport, n_frames: int) -> list[str]:
     if report.keypoints_left_out:
         sentences.append(f"{report.person}: seen too rarely to be used: {', '.join(report.keypoints_left_out)}.")
     sentences += [
-        f"{report.person}: camera {camera} is off as a whole, {times:.1f} times as far as the others, and was believed "
-        "less: it has moved since the calibration, or is not in step. mocap calibrate SESSION --check TAKE tells more."
+        f"{report.person}: camera {camera} was believed less, as it is off as a whole, {times:.1f} times as far as the "
+        "others; mocap calibrate SESSION --check TAKE says whether it has moved."
         for camera, times in report.cameras_off.items()
     ]
     if not report.converged:
