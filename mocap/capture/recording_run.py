@@ -18,6 +18,7 @@ from mocap.capture.recording_files import RecordingMarker, RecordingPlace, Times
 from mocap.capture.recording_report import Problem, ProblemKind, RecordingReport, RecordingStatus, sentences_of
 from mocap.capture.recovery import repair_recording
 from mocap.capture.rig import CaptureRig
+from mocap.capture.source import SourceFrame
 from mocap.capture.stream_writer import StreamWriterConfig
 from mocap.core.config import Config
 from mocap.core.errors import InputError, sentence_for_user, sentence_of_fault
@@ -55,6 +56,7 @@ class RecordingRun:
         self._problems: list[Problem] = []
         self._silent: set[str] = set()
         self._failed: set[str] = set()
+        self._heard: dict[str, tuple[SourceFrame | None, float]] = {}
         self._report: RecordingReport | None = None
         encoders = choose_encoders(readers, config.writer, config.keep_jpegs)
         self._new_take_file = place.take_file is not None and not place.take_file.exists()
@@ -155,9 +157,11 @@ class RecordingRun:
         reader = self._rig.readers[camera.name]
         if reader.state == "ended" or (reader.info is not None and reader.info.waits):
             return
-        latest = reader.latest()
+        latest, now = reader.latest(), time.monotonic()
+        if camera.name not in self._heard or self._heard[camera.name][0] is not latest:
+            self._heard[camera.name] = (latest, max(now, self.start_s))
         seen_s = 0.0 if latest is None else max(0.0, latest.time_s - self.start_s)
-        silent = reader.state == "lost" or time.monotonic() - self.start_s - seen_s > self._config.silent_s
+        silent = reader.state == "lost" or now - self._heard[camera.name][1] > self._config.silent_s
         if silent and camera.name not in self._silent:
             self._silent.add(camera.name)
             camera.died_at_s = seen_s
