@@ -76,7 +76,7 @@ def command(
         return
     if session is None:
         raise InputError("no session was given", remedy="Give its folder, e.g. mocap record monday; or --list.")
-    from mocap.cli.record_steps import Pace, asked_steps, whole_day
+    from mocap.cli.record_steps import Pace, asked_steps, check_ends, whole_day
 
     opened = open_repaired(session)
     cameras = tuple(camera.name for camera in opened.cameras if camera.source)
@@ -91,6 +91,8 @@ def command(
             remedy="Give --intrinsics, --extrinsics, --floor or --take, or --web; keys need a terminal.",
         )
     pace = Pace(seconds, countdown if countdown is not None else COUNTDOWN_S if keys else 0.0)
+    if not keys and not web:
+        check_ends(steps, pace)
     page = {"host": host, "port": port, "open_browser": open_page} if web else None
     results = record(opened, steps or whole_day(cameras), pace, keys=keys, page=page, force=force)
     show_results(results, as_json=as_json)

@@ -9,8 +9,8 @@ from rich.markup import escape
 
 from mocap.cli.console import heed_signals, tell
 from mocap.cli.record_keys import Keys
-from mocap.cli.record_steps import Pace, Step, begin
-from mocap.core.errors import ConfigError, InputError
+from mocap.cli.record_steps import Pace, Step, begin, check_ends
+from mocap.core.errors import InputError
 
 if TYPE_CHECKING:
     from mocap.capture.session_recording import RecordingSession
@@ -43,11 +43,7 @@ def line_of(event: RecordingEvent) -> str:
 
 def run_alone(recording: RecordingSession, steps: Sequence[Step], pace: Pace) -> list[ClipResult]:
     """Every step once, one after the other."""
-    for step in steps:
-        if step.mode == "take" and pace.seconds is None:
-            raise ConfigError(
-                f"{step.title} has no end", where="--seconds", remedy="Say how long takes are: --seconds 10."
-            )
+    check_ends(steps, pace)
     told, results = Told(recording), []
     for step in steps:
         begin(recording, step, pace)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mocap.core.errors import ConfigError
+from mocap.core.session import check_name
 
 if TYPE_CHECKING:
     from mocap.capture.session_recording import RecordingSession
     from mocap.capture.session_recording_state import Mode
 
 ALL = "all"
-DEFAULT_TAKE = "take"
+DEFAULT_TAKE = "motion"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Step:
         """For people."""
         if self.mode == "take":
             return f"take {self.name}" + (f" {self.number}" if self.number is not None else "")
-        return f"{self.mode} {self.camera}" if self.camera else self.mode
+        return f"lens {self.camera}" if self.camera else self.mode
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,21 @@ def asked_steps(
             where="--intrinsics",
             remedy=f"There are {', '.join(cameras)}; or write all.",
         )
+    for name in takes:
+        check_name("take", name)
     steps = [Step("intrinsics", camera=name) for name in dict.fromkeys(named)]
     steps += [Step("extrinsics")] if extrinsics else []
     steps += [Step("floor")] if floor else []
     return steps + [Step("take", name=name, number=number) for name in takes]
+
+
+def check_ends(steps: Sequence[Step], pace: Pace) -> None:
+    """Refuse takes that nobody would end."""
+    for step in steps:
+        if step.mode == "take" and pace.seconds is None:
+            raise ConfigError(
+                f"{step.title} has no end", where="--seconds", remedy="Say how long takes are: --seconds 10."
+            )
 
 
 def whole_day(cameras: Sequence[str]) -> list[Step]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 STATES = {"live": "green", "opening": "yellow", "lost": "bold red", "ended": "dim", "closed": "dim"}
 VERDICTS = {"good": "bold green", "usable": "bold yellow", "redo": "bold red"}
 SHADES = (" ·", "░░", "▒▒", "▓▓", "██")
+BAR_WIDTH = 34
 SHADE_AT = (1, 4, 10, 20)
 """Corners in a cell from which it is darker."""
 
@@ -102,9 +102,12 @@ def guide_panel(guide: GuideState) -> RenderableType:
         case FloorState():
             body = Text(f"seen by {', '.join(guide.cameras) or 'nobody'}, still for {guide.still_s:.1f} s")
             title = "floor"
-    share = ProgressBar(total=1.0, completed=guide.share, width=34)
-    hint = Text(guide.hint, style="bold green" if guide.done else "bold yellow")
-    return Panel(Group(body, share, hint), title=title, title_align="left", expand=False)
+    colour = "green" if guide.done else "yellow"
+    full = round(guide.share * BAR_WIDTH)
+    bar = Text("━" * full, style=colour).append("━" * (BAR_WIDTH - full), style="bright_black")
+    bar.append(f" {guide.share:.0%}", style=colour)
+    hint = Text(guide.hint, style=f"bold {colour}")
+    return Panel(Group(body, bar, hint), title=title, title_align="left", expand=False)
 
 
 def graph_table(guide: GraphState) -> Table:
