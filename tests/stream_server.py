@@ -136,6 +136,8 @@ def http_server(camera: Camera) -> ThreadingHTTPServer:
                 return self.send_error(503)
             if self.path == "/":
                 return self.answer("text/html", b"<html>a camera</html>")
+            if self.path == "/shot.jpg":
+                return self.answer("image/jpeg", camera.jpegs[0])
             if self.path == "/moved":
                 self.send_response(302)
                 self.send_header("Location", "/cam1.mjpg")

@@ -113,6 +113,8 @@ class HttpMjpeg:
             raise self.lost(f"answers {status} {reason}", "Look up the path of its video in its manual.")
         if kind.startswith("text/html"):
             raise self.lost("is a web page, not a video", "Look up the address of its MJPEG or RTSP stream.")
+        if kind.startswith("image/"):
+            raise self.lost("is a single picture, not a video", "Look up the address of its MJPEG or RTSP stream.")
         boundary = boundary_of(headers.get("Content-Type", ""))
         if boundary is None or "multipart" not in kind or "chunked" in headers.get("Transfer-Encoding", "").lower():
             raise NotPlainMjpeg

@@ -24,6 +24,7 @@ from jaxtyping import UInt8
 
 from mocap.capture.address import parse_address
 from mocap.capture.jpeg import JpegPicture
+from mocap.capture.preview import rgb_of, shrunk
 from mocap.core.errors import InputError
 from mocap.core.session import SessionCamera
 
@@ -126,8 +127,6 @@ class SourceFrame:
 
     def preview(self, max_width: int) -> UInt8[np.ndarray, "h w 3"]:
         """RGB, no wider than that, for the screen: cheaper than `image` where that is not decoded yet."""
-        from mocap.capture.preview import shrunk
-
         if "_image" in self.__dict__:
             return shrunk(self._image, max_width)
         return shrunk(self._picture, max_width)
@@ -137,7 +136,7 @@ class SourceFrame:
         picture = self._picture
         if isinstance(picture, np.ndarray):
             return picture
-        return picture.decoded() if isinstance(picture, JpegPicture) else picture.to_ndarray(format="rgb24")
+        return picture.decoded() if isinstance(picture, JpegPicture) else rgb_of(picture)
 
 
 @runtime_checkable

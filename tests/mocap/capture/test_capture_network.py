@@ -162,7 +162,12 @@ def test_a_password_is_sent_and_never_shown(server):
 
 @pytest.mark.parametrize(
     ("path", "what"),
-    [("", "is a web page, not a video"), ("none", "answers 404"), ("none.html", "look up the path of its video")],
+    [
+        ("", "is a web page, not a video"),
+        ("shot.jpg", "is a single picture, not a video"),
+        ("none", "answers 404"),
+        ("none.html", "look up the path of its video"),
+    ],
 )
 def test_a_wrong_path_says_what_to_do(server, path, what):
     with pytest.raises(SourceLost, match=f"(?i){what}"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -273,6 +274,20 @@ def picture_as(kind: str) -> SourceFrame:
         data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
         return SourceFrame(JpegPicture.of(data), 0.0)
     return SourceFrame(image if kind == "array" else VideoFrame.from_ndarray(image, format="rgb24"), 0.0)
+
+
+def test_many_threads_may_look_at_one_picture():
+    """The converter that a decoder's picture carries with it is not for two threads at once: they hang."""
+    frame = VideoFrame.from_ndarray(CounterPicture((320, 180)).at(7), format="rgb24").reformat(format="yuv420p")
+    shared = [SourceFrame(frame, 0.0) for _ in range(4)]
+
+    def look(number: int) -> bool:
+        picture = shared[number % 4]
+        picture.preview(40 + number)
+        return read_number(picture.image) == 7
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(look, range(200)))
 
 
 @pytest.mark.parametrize("kind", ["array", "video", "jpeg"])
