@@ -18,6 +18,7 @@ from mocap.io.fbx_node import FbxNode
 
 MAGIC = b"Kaydara FBX Binary  \x00\x1a\x00"
 WIDE_VERSION = 7500
+FIRST_WITHOUT_LETTERS = 7000  # before, the type of truth values serves for the letters of animation keys too
 # The end of a file is a function of FileId and CreationTime that nobody has published; these three belong together and
 # are what every free writer puts.
 FILE_ID = bytes.fromhex("28b32aebb624ccc2bfc8b02aa92bfcf1")
@@ -105,15 +106,16 @@ def decode_binary(data: bytes, where: str) -> FbxNode:
     (version,) = struct.unpack_from("<I", data, len(MAGIC))
     if not 6000 <= version < 8000:
         raise FileFormatError(f"is FBX of version {version}; 6000 to 7999 are known", where=where)
-    reader = _Reader(data, where, wide=version >= WIDE_VERSION)
+    reader = _Reader(data, where, version)
     children, _ = reader.records(len(MAGIC) + 4, len(data), depth=0)
     return FbxNode("", [], children, version)
 
 
 class _Reader:
-    def __init__(self, data: bytes, where: str, *, wide: bool) -> None:
+    def __init__(self, data: bytes, where: str, version: int) -> None:
         self.data, self.where = data, where
-        self.head = struct.Struct("<3QB" if wide else "<3IB")
+        self.head = struct.Struct("<3QB" if version >= WIDE_VERSION else "<3IB")
+        self.has_letters = version < FIRST_WITHOUT_LETTERS
 
     def fail(self, what: str, at: int) -> FileFormatError:
         return FileFormatError(f"{what} at byte {at}; the file is damaged or cut short", where=self.where)
@@ -153,6 +155,8 @@ class _Reader:
     def one(self, start: int, stop: int) -> tuple[Any, int]:
         code = chr(self.data[start])
         at = start + 1
+        if code == "C" and self.has_letters and at < stop and self.data[at] > 1:
+            return chr(self.data[at]), at + 1
         if code in _SCALARS:
             layout = struct.Struct(_SCALARS[code])
             self.require(at + layout.size, stop, start)

@@ -1,4 +1,4 @@
-"""Skeletons and takes out of FBX files of any program, binary or text, 7.0 and later.
+"""Skeletons and takes out of FBX files of any program, binary or text, 6.0 and later.
 
 A node's local transform is `T Roff Rp Rpre R Rpost' Rp' Soff Sp S Sp'` (FBX SDK, "Computing transformation matrices");
 angles are degrees about x, y, z in the node's order, those of Rpre and Rpost in that of XYZ. Of several animation

@@ -1,6 +1,6 @@
 """What an FBX file says of nodes, their transforms at rest and their animation, in its own units and axes.
 
-Read from 6.x the objects go by names; from 7.x by ids.
+Files of 6.x are brought into the form of 7.x first.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mocap.core.errors import FileFormatError
 from mocap.io.fbx_curve import FbxCurve, read_curve
 from mocap.io.fbx_document import CUSTOM_MODE, TIME_MODES
+from mocap.io.fbx_legacy import modern
 from mocap.io.fbx_node import TICKS_PER_SECOND, FbxNode, object_name
 
 CHANNELS = ("Lcl Translation", "Lcl Rotation", "Lcl Scaling")
@@ -100,12 +100,7 @@ class FbxScene:
 
 def scene_of(root: FbxNode, where: str) -> FbxScene:
     """The scene of a file's records."""
-    if root.version < 7000:
-        raise FileFormatError(
-            f"is FBX of version {root.version / 1000:g}; 7.0 and later are read",
-            where=where,
-            remedy="Save it anew with Autodesk's FBX Converter, Blender or Maya.",
-        )
+    version, root = root.version, modern(root, where)
     settings = _properties(root.find("GlobalSettings"), {})
     objects = root.find("Objects") or FbxNode("Objects")
     links = _Links(root.find("Connections"))
@@ -114,7 +109,7 @@ def scene_of(root: FbxNode, where: str) -> FbxScene:
     rate = _rate(settings)
     return FbxScene(
         where=where,
-        version=root.version,
+        version=version,
         models=models,
         stacks=_stacks(objects, links, index_of),
         meshes=_meshes(objects, links, index_of),
