@@ -46,6 +46,8 @@ CURVE_POINTS = 2000
 SHARP, WAVEFORMS = "sharp sounds", "stretches of sound"
 SHARP_SD_S, WAVEFORM_SD_S = 0.0006, 0.0015
 """Deviation of an arrival: a picked first instant; a match of waveforms, which echoes and second sources pull at."""
+FITTED = 0.8
+"""A drift is told where its deviation is less than this part of what it was beforehand."""
 LEAST_QUALITY = 4.5
 """Height of a waveform match over its surroundings below which it is chance."""
 
@@ -327,7 +329,7 @@ def _estimate(
         note = "by the loudness of the sound alone"
         return replace(base, offset_s=chain.offset_s[name], sd_s=0.01, confidence=0.5 * sure, curve=curve, note=note)
     offset, drift = float(clocks.offset_s[column]), float(clocks.drift[column])
-    fitted = clocks.drift_sd[column] < 0.5 * CRYSTAL_PPM * 1e-6
+    fitted = clocks.drift_sd[column] < FITTED * CRYSTAL_PPM * 1e-6
     return replace(
         base,
         offset_s=offset - (drift * clocks.middle_s if fitted else 0.0),

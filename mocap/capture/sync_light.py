@@ -46,7 +46,7 @@ def _estimate(name: str, reference: str, match: LightMatch | None) -> ClockEstim
         note = "no change of the light that both saw"
         return ClockEstimate("flash", name, reference, 0.0, None, UNSEEN_SD_S, 0.0, None, note)
     line, count = match.line, len(match.matched)
-    fitted = count > 2 and line.slope_sd < 0.5 * CRYSTAL_PPM * 1e-6
+    fitted = count > 2 and line.slope_sd < 0.8 * CRYSTAL_PPM * 1e-6
     return ClockEstimate(
         method="flash",
         camera=name,

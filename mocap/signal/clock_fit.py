@@ -14,8 +14,8 @@ TUKEY = 4.685
 """Residuals beyond so many deviations count nothing; 95 % efficient where there are no outliers."""
 MAD = 1.4826
 ITERATIONS = 30
-CRYSTAL_PPM = 30.0
-"""Standard deviation of the drift between two consumer devices; most crystals are good to some tens of ppm."""
+CRYSTAL_PPM = 50.0
+"""Standard deviation of the drift between two consumer devices; crystals are good to some tens of ppm each."""
 
 
 @dataclass(frozen=True)

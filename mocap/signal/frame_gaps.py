@@ -31,6 +31,9 @@ MOST_STEPS = 30
 PACE_FRAMES = 31
 PACE_CHANGE = 0.15
 """A camera changes its pace by more; jitter of a tenth of an interval moves the median of 31 by 3 %."""
+RAYLEIGH_FRAMES = 600
+PACE_SHARE = 0.02
+"""By which the median interval may be wrong."""
 LOOP_GAIN = 0.05
 """Part of a frame's deviation that the count of exposures follows: it averages some 20 frames."""
 
@@ -77,7 +80,7 @@ def frame_steps(stamp_s: Float[np.ndarray, "F"]) -> FrameSteps:
     if not (interval > 0).all():
         raise InputError(f"the stamps do not increase after frame {int(np.argmin(interval > 0))}")
     pace = _local_pace(interval)
-    number = _exposure_numbers(stamp_s, pace)
+    number = _even_numbers(stamp_s, float(pace[0])) if np.ptp(pace) == 0 else _followed_numbers(stamp_s, pace)
     steps = np.diff(number)
     number = number.astype(np.float64)
     line = robust_line(number, stamp_s, floor=1e-7)
@@ -227,11 +230,35 @@ def repaired(
     return FrameRepair(stamp_s + own.period_s * np.cumsum(extra), again, extra, moved=bool(extra.any()))
 
 
-def _exposure_numbers(stamp_s: Float[np.ndarray, "F"], pace: Float[np.ndarray, "G"]) -> Int[np.ndarray, "F"]:
-    """Numbers of the exposures, from 0, by a phase-locked loop, which late frames do not lead astray.
+def _even_numbers(stamp_s: Float[np.ndarray, "F"], period: float) -> Int[np.ndarray, "F"]:
+    """Numbers of the exposures, from 0, of a camera that keeps its pace: of the frequencies near 1 / period that one
+    which the stamps are most in step with (Rayleigh's test) needs no count, so that no miscount adds up."""
+    begin = stamp_s[:RAYLEIGH_FRAMES] - stamp_s[0]
+    span, whole = float(np.ptp(begin)), float(np.ptp(stamp_s))
+    near = np.arange(-PACE_SHARE / period, PACE_SHARE / period, 0.2 / span) + 1 / period
+    coarse = near[np.argmax(_in_step(begin, near))]
+    fine = np.arange(-0.5 / span, 0.5 / span, 0.1 / whole) + coarse
+    frequency = float(fine[np.argmax(_in_step(stamp_s - stamp_s[0], fine))])
+    turns = (stamp_s - stamp_s[0]) * frequency
+    phase = float(np.angle(np.exp(2j * np.pi * turns).mean()) / (2 * np.pi))
+    return _one_each(np.round(turns - phase).astype(np.int64))
 
-    Frames are late, never early: where two would have one number, the earlier one was late.
-    """
+
+def _in_step(stamp_s: Float[np.ndarray, "F"], frequency_hz: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """Length of the mean of the stamps' phases, 1 where all are equal."""
+    parts = np.array_split(frequency_hz, 1 + len(frequency_hz) * len(stamp_s) // 2_000_000)
+    return np.concatenate([np.abs(np.exp(2j * np.pi * part[:, None] * stamp_s).mean(1)) for part in parts])
+
+
+def _one_each(number: Int[np.ndarray, "F"]) -> Int[np.ndarray, "F"]:
+    """Frames are late, never early: where two would have one number, the earlier one was late. Begins at 0."""
+    order = np.arange(len(number))
+    numbered = order + np.minimum.accumulate((number - order)[::-1])[::-1]
+    return numbered - numbered[0]
+
+
+def _followed_numbers(stamp_s: Float[np.ndarray, "F"], pace: Float[np.ndarray, "G"]) -> Int[np.ndarray, "F"]:
+    """Numbers of the exposures, from 0, where the pace changes: by a phase-locked loop."""
     begin = min(15, len(stamp_s))
     phase = float(np.median(stamp_s[:begin] - float(np.median(pace)) * np.arange(begin)))
     number, numbers = 0, [0]
@@ -241,10 +268,7 @@ def _exposure_numbers(stamp_s: Float[np.ndarray, "F"], pace: Float[np.ndarray, "
         phase += LOOP_GAIN * (stamp - phase)
         number += ahead
         numbers.append(number)
-    order = np.arange(len(numbers))
-    late = np.array(numbers) - order
-    numbered = order + np.minimum.accumulate(late[::-1])[::-1]
-    return numbered - numbered[0]
+    return _one_each(np.array(numbers))
 
 
 def _local_pace(interval: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.ndimage import median_filter
 
-from mocap.signal.clock_fit import MAD, LineFit
+from mocap.signal.clock_fit import CRYSTAL_PPM, MAD, LineFit
 
 DEVIATIONS = 8.0
 """By so many standard deviations of the brightness's own flicker a change stands out."""
@@ -120,7 +120,7 @@ class LightMatch:
         return float(np.clip(lead, 0, 1) * (1 - 0.6 ** len(self.matched)))
 
 
-def match_events(a: LightEvents, b: LightEvents, *, drift_sd: float = 30e-6) -> LightMatch | None:
+def match_events(a: LightEvents, b: LightEvents, *, drift_sd: float = 1e-6 * CRYSTAL_PPM) -> LightMatch | None:
     """The offset at which most changes of the light fall together, with equal signs; None without any.
 
     Every pair votes for its offset, weighted by the lesser of the two changes among their camera's own: what is a great
