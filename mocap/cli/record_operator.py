@@ -71,7 +71,7 @@ class KeyOperator:
         self._seen: ClipResult | None = None
 
     def run(self, show: Callable[[], None]) -> list[ClipResult]:
-        """Until q; `show` is called after every key and ten times a second."""
+        """Until q; results of what was not recorded again. `show` is called after every key and ten times a second."""
         self._watch()
         while True:
             heed_signals()
@@ -115,7 +115,11 @@ class KeyOperator:
     def _retake(self) -> None:
         """Of takes the last one; clips of the board are simply recorded again, the earlier ones are set aside."""
         if self.steps[self.chosen].mode == "take":
+            running = self.recording.state.phase == "recording"
             self.recording.retake(countdown_s=self._pace.countdown_s, duration_s=self._pace.seconds)
+            takes = [result for result in self.results if result.mode == "take"]
+            if takes and not running:
+                self.results.remove(takes[-1])
         elif self.recording.state.phase == "idle":
             begin(self.recording, self.steps[self.chosen], self._pace)
 
@@ -135,7 +139,8 @@ class KeyOperator:
         if result is None or result is self._seen:
             return
         self._seen = result
-        self.results.append(result)
+        again = (result.mode, result.name)
+        self.results = [*(it for it in self.results if (it.mode, it.name) != again), result]
         last = self.chosen == len(self.steps) - 1
         if result.mode != "take" and result.verdict != "redo" and not last:
             self._choose(self.chosen + 1)
