@@ -35,7 +35,7 @@ from mocap.io.video import VideoInfo
 from mocap.io.video_fit import VideoFitConfig, VideoFitReport, fit_rig_to_videos, rig_of_cameras
 from mocap.models.learned_triangulation import require_weights, weights_key
 from mocap.provenance import combine, config_key, files_key, rig_key, source_key
-from mocap.segmented_detection import SegmentStore, detect_in_segments, forget_parts
+from mocap.segmented_detection import forget_parts
 from mocap.stage_cache import CachedStage, Codec, Observer, SilentObserver
 from mocap.stages.align import AlignConfig, align, cut_to_frames
 from mocap.stages.associate import AssociateConfig, associate
@@ -46,11 +46,11 @@ from mocap.stages.repair import RepairConfig, repair
 from mocap.stages.smooth import SmoothConfig, smooth
 from mocap.stages.solve import SolveConfig, solve
 from mocap.stages.triangulate import Evidence, TriangulateConfig, triangulate
+from mocap.take_detection import DETECTIONS, TakeDetection
 from mocap.take_report import key_figures, told_by, write_take_report
 
 STAGES = ("detect", "align", "associate", "repair", "triangulate", "smooth", "solve", "feet", "export")
 
-DETECTIONS = Codec(artefacts.save_detections, artefacts.load_detections, artefacts.read_key)
 KEYPOINTS_2D = Codec(artefacts.save_keypoints2d, artefacts.load_keypoints2d, artefacts.read_key)
 KEYPOINTS_3D = Codec(artefacts.save_keypoints3d, artefacts.load_keypoints3d, artefacts.read_key)
 MOTIONS = Codec(artefacts.save_motions, artefacts.load_motions, artefacts.read_key)
@@ -245,8 +245,7 @@ class _Run:
         """From the first to the last; getting the last one's value runs what has to be run."""
         rig, fps, config = self.prepared.rig, self.prepared.fps, self.config
         space = combine(rig_key(rig), repr(fps))
-        inputs = combine(self._input_key(), source_key("mocap.segmented_detection"))
-        detected = self._stage("detect", DETECTIONS, lambda _: self._detect(detected.key), None, inputs)
+        detected = self.detected()
         aligned = self._stage("align", DETECTIONS, self._align, detected, self._times_key())
         associated = self._stage(
             "associate", KEYPOINTS_2D, lambda found: associate(found, rig, config.associate, fps=fps), aligned, space
@@ -267,29 +266,26 @@ class _Run:
         exported = self._stage("export", files, lambda moved: self._export(moved, smoothed), settled, name)
         return [detected, aligned, associated, repaired, triangulated, smoothed, solved, settled, exported]
 
+    def detected(self) -> CachedStage[Any]:
+        """The first stage, which keeps heatmaps where they are wanted."""
+        config = self.config.detect.model_copy(update={"keep_heatmaps": self.wants_heatmaps})
+        job = self.job
+        return TakeDetection(
+            job.take, job.folders.derived, config, self.prepared.infos, self.threads, self.observer
+        ).stage()
+
     def _stage(
         self,
         name: str,
         codec: Codec[Any],
         make: Callable[[Any], tuple[Any, Report]],
-        parent: CachedStage[Any] | None,
+        parent: CachedStage[Any],
         inputs: str = "",
     ) -> CachedStage[Any]:
         values = config_key(getattr(self.config, name))
-        if name == "detect":  # the same people are found, whether heatmaps are kept or not
-            values = config_key(self.config.detect.model_copy(update={"keep_heatmaps": False}))
-        above = parent.key if parent is not None else ""
-        key = combine(name, above, inputs, values, source_key(f"mocap.stages.{name}"))
+        key = combine(name, parent.key, inputs, values, source_key(f"mocap.stages.{name}"))
         path = self.job.folders.derived / (f"{name}.h5" if name != "export" else "export.manifest")
         return CachedStage(name, key, path, codec, make, self.observer, parent)
-
-    def _input_key(self) -> str:
-        take, imported = self.job.take, self.config.detect.detector == "imported"
-        files = dict(take.videos)
-        if take.detections is not None and (imported or not files):
-            files["detections/"] = take.detections
-        content = files_key(files, self.job.folders.derived / "inputs.json")
-        return combine(content, json.dumps(dict(take.rotations), sort_keys=True), *take.cameras)
 
     @property
     def wants_heatmaps(self) -> bool:
@@ -340,16 +336,6 @@ class _Run:
         views = SeenInViews(associated.get(), self.prepared.rig)
         standing = partial(standing_points, config=self.config.feet)
         return solve(points, load_skeleton(), self.config.solve, views, standing=standing)
-
-    def _detect(self, key: str) -> tuple[Detections2D, Report]:
-        return detect_in_segments(
-            self.job.take,
-            self.config.detect.model_copy(update={"keep_heatmaps": self.wants_heatmaps}),
-            store=SegmentStore(self.job.folders.derived, key),
-            infos=self.prepared.infos,
-            threads=self.threads,
-            progress=lambda done, total: self.observer.progressed("detect", done, total),
-        )
 
     def _times_key(self) -> str:
         """What the common times depend on, beside the videos."""

@@ -18,6 +18,7 @@ from mocap.cli import (
     record,
     retarget,
     session,
+    sync,
     synth,
     train,
 )
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("board", short_help="Make a calibration board to print.")(explained(board.command))
 app.command("record", short_help="Record clips of the board and takes.")(explained(record.command))
 app.command("calibrate", short_help="Make the rig of a session from clips of a board.")(explained(calibrate.command))
+app.command("sync", short_help="Put the cameras of a take on one clock.")(explained(sync.command))
 app.command("process", short_help="Turn takes into animation files.")(explained(process.command))
 app.command("batch", short_help="Process many takes, several at once.")(explained(batch.command))
 app.command("export")(explained(export.command))

@@ -253,6 +253,13 @@ def _take_of_folder(root: Path, session: Session | None) -> Take:
     )
 
 
+def has_recorder_clock(take: Take) -> bool:
+    """Whether take.toml says that timestamps.csv is on one clock for all cameras."""
+    path = take.root / "take.toml"
+    file = load_config(TakeFile, path) if path.is_file() else TakeFile()
+    return file.take.clocks == "shared" and take.timestamps is not None
+
+
 def _sync_of(root: Path, entry: TakeEntry, cameras: tuple[str, ...]) -> TakeSync:
     """What sync.toml says; without it, the recorder's own clock; else nothing."""
     if (root / SYNC_FILE).is_file():

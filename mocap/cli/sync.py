@@ -1,0 +1,127 @@
+"""`mocap sync`: the cameras of a take on one clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from mocap.cli.console import print_json, print_path, tell
+from mocap.cli.progress import observer_for_this_output, start_plain_log
+
+if TYPE_CHECKING:
+    from mocap.take_sync import SyncResult
+
+EXAMPLE = """
+Cameras that were started by hand, run at different rates or lose frames are put on one clock by what they recorded:
+times of a recorder, sound (a clap is enough), a flash of light, and the motion of people. What comes out is the clock
+of each camera in the take's sync.toml, which mocap process uses by itself, and sync.html, which shows how sure it is.
+
+[bold]Examples[/]
+
+  mocap sync my_session/takes/walk
+
+  mocap sync my_session/takes/walk --method audio --reference cam02
+
+  mocap sync my_session/takes/walk --dry-run --json
+"""
+
+
+def command(
+    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take of a session: takes/<take>.")],
+    method: Annotated[str, typer.Option(help="auto, timestamps, audio, flash or motion.")] = "auto",
+    reference: Annotated[
+        str | None, typer.Option(metavar="CAM", help="Camera whose clock the others get; default: the first.")
+    ] = None,
+    rig: Annotated[Path | None, typer.Option("--rig", help="Calibration file instead of the session's.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; may be repeated.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads to use; 0 means all cores.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Put the cameras of a take on one clock."""
+    start_plain_log()
+    from mocap.capture.sync_report import sync_page
+    from mocap.core.config import load_config
+    from mocap.io.artefacts import write_text_atomic
+    from mocap.io.session_files import open_session, open_take
+    from mocap.io.sync_file import SYNC_FILE, write_sync
+    from mocap.take_sync import SyncConfig, sync_take
+
+    named = [f"method={method}", *([] if reference is None else [f"reference={reference}"])]
+    values = load_config(SyncConfig, config, [*named, *(settings or ())])
+    opened = open_take(take)
+    if rig is None and opened.session_root is not None:
+        rig = open_session(opened.session_root).rig_path
+    with observer_for_this_output(opened.name) as observer:
+        result = sync_take(opened, opened.root / "derived", values, rig_path=rig, threads=threads, observer=observer)
+    files = [] if dry_run else [opened.root / SYNC_FILE, opened.root / "sync.html"]
+    if files:
+        write_text_atomic(files[1], sync_page(result.sync, result.cameras, result.notes, title=opened.name))
+        write_sync(result.sync, files[0])
+    if as_json:
+        print_json(as_document(result, files))
+        return
+    show(result)
+    for file in files:
+        print_path(file)
+
+
+command.__doc__ = (command.__doc__ or "") + EXAMPLE
+
+
+def as_document(result: SyncResult, files: list[Path]) -> dict[str, Any]:
+    """The clocks of a take for machines."""
+    return {
+        "take": result.take.name,
+        "files": [str(file) for file in files],
+        "reference": result.sync.reference,
+        "method": result.sync.method,
+        "missing": list(result.missing),
+        "cameras": {
+            name: {
+                "offset_s": found.clock.offset_s,
+                "rate": found.clock.rate,
+                "sd_ms": None if found.sd_s != found.sd_s else 1000 * found.sd_s,
+                "confidence": found.confidence,
+                "method": found.method,
+                "repeated_frames": list(found.faults.repeated),
+            }
+            for name, found in result.sync.cameras.items()
+        },
+        "estimates": [
+            {
+                "camera": e.camera,
+                "method": e.method,
+                "offset_s": e.offset_s,
+                "drift_ppm": e.drift_ppm,
+                "sd_ms": 1000 * e.sd_s,
+                "confidence": e.confidence,
+                "agrees": agrees,
+                "note": e.note,
+            }
+            for camera in result.cameras.values()
+            for e, agrees in zip(camera.estimates, camera.agrees, strict=True)
+        ],
+        "notes": list(result.notes),
+    }
+
+
+def show(result: SyncResult) -> None:
+    """The clocks of a take for people."""
+    sync = result.sync
+    tell(f"{escape(result.take.name)}: {len(sync.cameras)} cameras on the clock of {escape(sync.reference)}")
+    for name, found in sync.cameras.items():
+        if name != sync.reference:
+            drift = 1e6 * (found.clock.rate - 1)
+            tell(
+                f"  {escape(name)}: {found.clock.offset_s:+.4f} s, {drift:+.1f} ppm, ± {1000 * found.sd_s:.1f} ms "
+                f"by {found.method} (confidence {found.confidence:.2f})"
+            )
+    for note in result.notes:
+        tell(f"  [yellow]note[/] {escape(note)}")
