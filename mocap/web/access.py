@@ -42,11 +42,12 @@ HEADERS = {
 }
 
 LOCKED = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Recorder</title><h1>This recorder is locked</h1><p>Open the whole address that the recorder shows in its
-terminal; it ends in the token that lets this device in.</p></html>"""
+<link rel="icon" href="data:,"><title>Recorder</title><h1>This recorder is locked</h1>
+<p>Open the whole address that the recorder shows in its terminal; it ends in the token that lets this device in.</p>
+</html>"""
 
 WELCOME = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/">
-<title>Recorder</title><p><a href="/">To the recorder</a></p></html>"""
+<link rel="icon" href="data:,"><title>Recorder</title><p><a href="/">To the recorder</a></p></html>"""
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,12 @@ class RecordingDesk:
         return {
             "session": self._session(),
             "cameras": [
-                camera_json(camera, now.pictures.get(camera.name), self._drops.get(camera.name, (0, 0)))
+                camera_json(
+                    camera,
+                    now.pictures.get(camera.name),
+                    before=self._drops.get(camera.name, (0, 0)),
+                    rotation=self._rotations.get(camera.name, 0),
+                )
                 for camera in now.cameras
             ],
             "recording": recording_json(now, names),
@@ -94,7 +99,11 @@ class RecordingDesk:
             "last": last_json(now),
             **listed,
             "job": None if job is None else _job_json(job),
-            "overlay": {"kind": self.overlays.kind, "message": self.overlays.message},
+            "overlay": {
+                "kind": self.overlays.kind,
+                "ready": self.overlays.ready,
+                "message": self.overlays.message,
+            },
             "events": told,
         }
 

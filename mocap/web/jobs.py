@@ -78,7 +78,8 @@ class JobRunner:
             self._count += 1
             self._job, self._began = Job(self._count, kind, take), time.monotonic()
             ours = self._spawn(kind, take)
-            self._thread = threading.Thread(target=self._follow, args=(ours, self._process), name="job", daemon=True)
+            followed = (self._count, ours, self._process)
+            self._thread = threading.Thread(target=self._follow, args=followed, name="job", daemon=True)
             self._thread.start()
             return self._job
 
@@ -88,9 +89,10 @@ class JobRunner:
             process, running = self._process, self._job is not None and self._job.phase == "running"
             if not running or self._job is None or process is None:
                 return False
-            self._job = replace(self._job, phase="cancelled", seconds=time.monotonic() - self._began)
+            job = self._job = replace(self._job, phase="cancelled", seconds=time.monotonic() - self._began)
         self._signal(held=False)
         process.terminate()
+        self._tell(job)
         return True
 
     def hold(self, held: bool) -> None:
@@ -129,11 +131,11 @@ class JobRunner:
         theirs.close()
         return ours
 
-    def _follow(self, connection: Connection, process: BaseProcess) -> None:
-        """Read what the process tells until it ends."""
+    def _follow(self, number: int, connection: Connection, process: BaseProcess) -> None:
+        """Read what the process of job `number` tells until it ends; the next job may begin before it has."""
         try:
             while True:
-                self._hear(*connection.recv())
+                self._hear(number, *connection.recv())
         except (EOFError, OSError):
             pass
         connection.close()
@@ -141,12 +143,11 @@ class JobRunner:
         if process.is_alive():
             process.kill()
             process.join()
-        self._ended(process.exitcode)
+        self._died(number, process.exitcode)
 
-    def _hear(self, kind: str, content: Any) -> None:
+    def _hear(self, number: int, kind: str, content: Any) -> None:
         with self._lock:
-            assert self._job is not None
-            if self._job.phase != "running":
+            if self._job is None or self._job.number != number or self._job.phase != "running":
                 return
             if kind == "progress":
                 stage, done, total = content
@@ -155,15 +156,20 @@ class JobRunner:
             seconds = time.monotonic() - self._began
             ended = {"headline": content} if kind == "failed" else content
             phase: JobPhase = "failed" if kind == "failed" else "done"
-            self._job = replace(self._job, phase=phase, seconds=seconds, **ended)
+            job = self._job = replace(self._job, phase=phase, seconds=seconds, **ended)
+        self._tell(job)
 
-    def _ended(self, code: int | None) -> None:
+    def _died(self, number: int, code: int | None) -> None:
+        """The process has ended; what it did not say itself is said here."""
         with self._lock:
-            assert self._job is not None
-            if self._job.phase == "running":
-                why = f"its process died (exit code {code}); out of memory is the usual cause"
-                self._job = replace(self._job, phase="failed", headline=why, seconds=time.monotonic() - self._began)
-            job = self._job
+            if self._job is None or self._job.number != number or self._job.phase != "running":
+                return
+            why = f"its process died (exit code {code}); out of memory is the usual cause"
+            seconds = time.monotonic() - self._began
+            job = self._job = replace(self._job, phase="failed", headline=why, seconds=seconds)
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
         if self._finished is not None:
             self._finished(job)
 

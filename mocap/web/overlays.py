@@ -20,21 +20,24 @@ from jaxtyping import Float, UInt8
 
 from calibration.board_file import Board
 from calibration.camera import rescale_pixels
-from calibration.detection import BoardDetector
-from mocap.capture.guides_views import LiveCorners
+from mocap.capture.guides_views import BoardFinder, LiveCorners
 from mocap.capture.rig import CaptureRig
+from mocap.capture.source import SourceFrame
 from mocap.core.errors import InputError, sentence_of_fault
 from mocap.web.live_pictures import small_upright
 
 OverlayKind = Literal["none", "board", "people"]
 KINDS: tuple[OverlayKind, ...] = ("none", "board", "people")
 
-LOOK_WIDTH = 640
+LOOK_PX = {"board": 960, "people": 640}
+"""Longer side of the pictures that are looked at: a board across the room is small, people are not."""
 LOOKS_PER_S, LOOKS_PER_S_RECORDING = 4.0, 1.0
 """Of each camera, at most."""
 MOST_OF_TIME = 0.5
 """Share of the time that looking may take."""
-FORGET_S = 1.0
+FORGET_S, FORGET_AT_MOST_S = 1.0, 4.0
+"""How long something seen is drawn: two rounds over all cameras, where this machine needs longer for them."""
+NICENESS = 5
 SURE = 0.3
 """Keypoints below this confidence are not drawn."""
 
@@ -80,11 +83,11 @@ class Finder(Protocol):
 
 
 def board_finder(board: Board) -> Finder:
-    """Corners of a board, printed as it is described."""
-    detector = BoardDetector(board)
+    """Corners of a board, however it is printed."""
+    finder = BoardFinder(board, LOOK_PX["board"])
 
     def find(image: np.ndarray, camera: int) -> tuple[np.ndarray, Sequence[tuple[int, int]]]:
-        seen = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+        seen = finder.find(image, (image.shape[1], image.shape[0]))
         return (np.zeros((0, 0, 2)) if seen is None else seen.xy[None].astype(float)), ()
 
     return find
@@ -122,6 +125,7 @@ class Overlays:
         self._turns = {camera.name: camera.rotation for camera in rig.session.cameras}
         self._kind: OverlayKind = "none"
         self._message = ""
+        self._forget_s = FORGET_S
         self._found: dict[str, Overlay] = {}
         self._looked: dict[str, float] = {}
         self._finders: dict[OverlayKind, Finder] = {}
@@ -145,6 +149,11 @@ class Overlays:
         return self._kind
 
     @property
+    def ready(self) -> bool:
+        """Whether it is being looked for already: networks take some seconds to load."""
+        return self._kind == "none" or self._kind in self._finders
+
+    @property
     def message(self) -> str:
         """Why nothing is drawn; empty where all is well."""
         return self._message
@@ -161,20 +170,18 @@ class Overlays:
         """What was seen of a camera within the last second."""
         found = self._found.get(camera)
         if self._kind == "board" and (corners := self._guided().get(camera)) is not None:
-            size = self._upright_size(camera)
+            frame = self._rig.readers[camera].latest()
+            size = None if frame is None else self._upright_size(camera, frame)
             found = None if size is None else Overlay(size, corners.xy[None], (), "board", corners.time_s)
-        return found if found is not None and time.monotonic() - found.seen_s < FORGET_S else None
+        return found if found is not None and time.monotonic() - found.seen_s < self._forget_s else None
 
-    def _upright_size(self, camera: str) -> tuple[int, int] | None:
-        frame = self._rig.readers[camera].latest()
-        if frame is None:
-            return None
+    def _upright_size(self, camera: str, frame: SourceFrame) -> tuple[int, int]:
         width, height = frame.size
         return (width, height) if self._turns.get(camera, 0) % 180 == 0 else (height, width)
 
     def _run(self) -> None:
         with suppress(OSError, AttributeError):  # of this thread alone on Linux; elsewhere there is no such call
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while not self._closing:
             pause = 1.0
             if self._kind != "none" and not (self._kind == "board" and self._guided()):
@@ -183,6 +190,7 @@ class Overlays:
                 spent = time.monotonic() - began
                 rate = LOOKS_PER_S_RECORDING if self._recording() else LOOKS_PER_S
                 pause = max(1 / rate - spent, spent * (1 - MOST_OF_TIME) / MOST_OF_TIME)
+                self._forget_s = min(max(FORGET_S, 2 * (spent + pause)), FORGET_AT_MOST_S)
             self._wake.wait(pause)
             self._wake.clear()
 
@@ -195,13 +203,16 @@ class Overlays:
                     return
                 if self._looked.get(name) != frame.time_s:
                     self._looked[name] = frame.time_s
-                    self._look_at(kind, name, index, small_upright(frame, LOOK_WIDTH, self._turns.get(name, 0)))
+                    self._look_at(kind, name, index, frame)
         except InputError as error:
             self._kind, self._message = "none", str(error)
         except Exception as error:  # nothing that is only drawn may stop a recording
             self._kind, self._message = "none", sentence_of_fault(error)
 
-    def _look_at(self, kind: OverlayKind, name: str, index: int, image: np.ndarray) -> None:
+    def _look_at(self, kind: OverlayKind, name: str, index: int, frame: SourceFrame) -> None:
+        width, height = self._upright_size(name, frame)
+        wide = max(1, round(LOOK_PX[kind] * width / max(width, height)))
+        image = small_upright(frame, wide, self._turns.get(name, 0))
         points, edges = self._finders[kind](image, index)
         if self._kind == kind:
             size = (image.shape[1], image.shape[0])

@@ -23,13 +23,17 @@ TITLES = {"extrinsics": "All cameras", "floor": "Floor"}
 Counts = Mapping[str, tuple[int, int]]
 
 
-def camera_json(status: CameraStatus, picture: PictureState | None, before: tuple[int, int]) -> dict[str, Any]:
-    """How a camera does. before: what its queues had dropped and its source had lost when counting began."""
+def camera_json(
+    status: CameraStatus, picture: PictureState | None, *, before: tuple[int, int], rotation: int
+) -> dict[str, Any]:
+    """How a camera does. before: what its queues had dropped and its source had lost when counting began. rotation:
+    degrees clockwise by which its pictures are turned; `size` is as they come."""
     return {
         "name": status.name,
         "state": status.state,
         "message": status.message,
         "size": None if status.size is None else list(status.size),
+        "rotation": rotation,
         "fps": round(finite(status.fps) or 0.0, 1),
         "nominal_fps": finite(status.nominal_fps),
         "jitter_ms": round(finite(status.jitter_ms) or 0.0, 1),

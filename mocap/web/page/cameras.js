@@ -27,7 +27,7 @@ function makeTile(name, choose) {
   const img = el("img", { alt: `Live picture of ${name}`, hidden: true });
   const none = el("span", { class: "none" }, "waiting for the first picture …");
   const red = el("span", { class: "red", hidden: true }, "● REC");
-  const cover = svg("svg", { preserveAspectRatio: "none", viewBox: "0 0 8 8" });
+  const cover = svg("svg", { preserveAspectRatio: "xMidYMid meet" });
   const picture = el("button", { class: "picture", type: "button", "aria-label": `${name}: enlarge`,
     onclick: () => choose(name) }, img, cover, el("span", { class: "tag" }, name), red, none);
   const values = {};
@@ -49,7 +49,7 @@ function fill(tile, camera, state, { chosen, covered }) {
   tile.red.hidden = !recording;
   if (camera.size) {
     const [width, height] = camera.size;
-    tile.picture.style.aspectRatio = `${width} / ${Math.max(height, width * 0.45)}`;
+    tile.picture.style.aspectRatio = String(Math.min(2.2, Math.max(4 / 3, upright(camera) ? width / height : height / width)));
   }
   const words = { opening: "opening …", lost: "lost", ended: "the file has ended", closed: "closed" };
   setText(tile.none, live ? "waiting for the first picture …" : words[camera.state] ?? camera.state);
@@ -64,7 +64,7 @@ function fill(tile, camera, state, { chosen, covered }) {
   setText(tile.note, told);
   tile.note.hidden = !told;
   const cells = covered && chosen === camera.name ? state.guides[`intrinsics:${camera.name}`]?.cells ?? null : null;
-  redraw(tile.cover, cells, (place) => drawCells(place, cells));
+  redraw(tile.cover, [cells, camera.size], (place) => drawCells(place, cells, camera));
 }
 
 function rate(node, camera, live) {
@@ -83,12 +83,16 @@ function value(node, text, kind) {
   node.className = kind;
 }
 
-// Where the board has been: parts of the picture that have enough are green, others show how far they are.
-function drawCells(place, cells) {
+const upright = (camera) => camera.rotation % 180 === 0;
+
+// Where the board has been: the more of its corners a part of the picture has seen, the greener it is.
+function drawCells(place, cells, camera) {
+  const [w, h] = camera.size && !upright(camera) ? [camera.size[1], camera.size[0]] : camera.size ?? [16, 9];
+  place.setAttribute("viewBox", `0 0 ${8 * w} ${8 * h}`); // lies on the picture as the picture lies in its frame
   const boxes = (cells ?? []).flatMap((row, y) => row.map((count, x) => ({ count, x, y })));
   const most = Math.max(1, ...boxes.map((box) => box.count));
   place.replaceChildren(...boxes.filter((box) => box.count > 0).map((box) =>
-    svg("rect", { x: box.x + 0.03, y: box.y + 0.03, width: 0.94, height: 0.94, fill: "#2fd17c",
+    svg("rect", { x: (box.x + 0.03) * w, y: (box.y + 0.03) * h, width: 0.94 * w, height: 0.94 * h, fill: "#2fd17c",
       "fill-opacity": (0.12 + 0.28 * Math.sqrt(box.count / most)).toFixed(3) })));
 }
 

@@ -70,8 +70,11 @@ function draw() {
   redraw(byId("takes"), [state.takes, busy, state.calibration !== null], (place) =>
     sections.takes(place, state, { process: (take) => ask("process", { take }), play }));
   redraw(byId("events"), state.events, (place) => sections.events(place, state.events));
-  for (const button of document.querySelectorAll("[data-overlay]"))
-    button.setAttribute("aria-pressed", String(button.dataset.overlay === state.overlay.kind));
+  for (const button of document.querySelectorAll("[data-overlay]")) {
+    const own = button.dataset.overlay === state.overlay.kind;
+    button.setAttribute("aria-pressed", String(own));
+    button.setAttribute("aria-busy", String(own && !state.overlay.ready));
+  }
   if (state.overlay.message) banner(state.overlay.message);
   byId("slate").hidden = mode !== "take";
   byId("retake").hidden = state.recording !== null || !state.last?.retake;

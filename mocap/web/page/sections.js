@@ -87,7 +87,7 @@ export function job(place, now, { cancel }) {
       el("span", { class: "soft numbers" }, [now.held ? "waits for the recording" : now.stage || "starting", count, duration(now.seconds)].filter(Boolean).join(" · ")),
       el("button", { type: "button", id: "cancel", onclick: cancel }, "Cancel")));
   } else if (now.headline) {
-    parts.push(el("p", {}, now.headline));
+    if (now.kind !== "calibrate" || now.phase !== "done") parts.push(el("p", {}, now.headline)); // else its own card tells
     if (now.notes.length) parts.push(notes(now.notes));
   }
   place.replaceChildren(...parts);

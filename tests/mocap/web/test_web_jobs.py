@@ -30,6 +30,13 @@ def dies(connection, kind, root, take, threads):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def ends_late(connection, kind, root, take, threads):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    connection.send(("done", {"headline": "early"}))
+    connection.close()
+    time.sleep(60)
+
+
 def run_to_end(runner, kind="process", take="walk"):
     runner.start(kind, take)
     wait_for(lambda: runner.job.phase != "running", seconds=120)
@@ -71,6 +78,22 @@ def test_one_at_a_time_and_it_can_be_cancelled_held_or_not(tmp_path):
         runner.close()
     assert not runner._thread.is_alive()
     assert runner._process.exitcode is not None
+
+
+def test_a_process_that_ends_late_does_not_speak_for_the_next_job(tmp_path, monkeypatch):
+    monkeypatch.setattr("mocap.web.jobs.END_S", 0.3)
+    runner = JobRunner(tmp_path, entry=ends_late)
+    runner.start("calibrate")
+    wait_for(lambda: runner.job.phase == "done")
+    late = runner._thread
+    runner._entry = waits
+    runner.start("process", "walk")
+    try:
+        late.join(30)
+        assert not late.is_alive()
+        assert (runner.job.number, runner.job.phase) == (2, "running")
+    finally:
+        runner.close()
 
 
 def test_unknown_jobs_are_refused(tmp_path):
