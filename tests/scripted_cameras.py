@@ -48,6 +48,7 @@ class ScriptedCamera:
         self._start_s = time.monotonic()
         self._next = 0
         self._died_s: float | None = None
+        self._late_s = 0.0
 
     def open(self) -> SourceInfo:
         if self._died_s is not None:
@@ -65,7 +66,7 @@ class ScriptedCamera:
             raise SourceEnded("all was shown")
         begun = self._start_s
         due = begun + self._next / FPS
-        wait = due - time.monotonic()
+        wait = due + self._late_s - time.monotonic()
         if self._real_time and wait > timeout_s:
             time.sleep(timeout_s)
             raise TimeoutError

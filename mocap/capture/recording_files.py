@@ -146,12 +146,14 @@ def read_marker(path: Path) -> Mapping[str, Any]:
 def is_recording(marker: Path) -> bool:
     """Whether the program that made the marker still lives."""
     try:
-        with marker.open("r+b") as file:
-            _lock(file)
+        file = marker.open("r+b") if os.access(marker, os.W_OK) else marker.open("rb")
     except FileNotFoundError:
         return False
-    except OSError:
-        return True
+    with file:
+        try:
+            _lock(file)
+        except OSError:
+            return True
     return False
 
 

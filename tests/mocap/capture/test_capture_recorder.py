@@ -14,7 +14,7 @@ from mocap.capture.recorder import Recorder, RecorderConfig
 from mocap.capture.recording_files import scene_folder
 from mocap.capture.recovery import recover, set_aside, unfinished
 from mocap.capture.source import Scene
-from mocap.capture.stream_writer import StreamWriterConfig
+from mocap.capture.stream_writer import StreamWriter, StreamWriterConfig
 from mocap.core.errors import InputError
 from mocap.io.session_files import open_take
 from mocap.io.video_reader import VideoReader
@@ -200,11 +200,11 @@ def test_what_cannot_be_recorded_is_said_before(tmp_path):
 
 def test_a_disk_that_fills_up_ends_the_recording_and_keeps_what_fits(tmp_path, monkeypatch):
     put = GrowingFile._put
-    room = [60_000]
+    room: dict[str, int] = {}
 
     def limited(file: GrowingFile, at: int, data: bytes) -> None:
-        room[0] -= len(data)
-        if room[0] < 0:
+        room[file._path.name] = room.get(file._path.name, 30_000) - len(data)
+        if room[file._path.name] < 0:
             raise OSError(errno.ENOSPC, "No space left on device", str(file._path))
         put(file, at, data)
 
@@ -244,3 +244,39 @@ def test_recover_leaves_a_recording_alone_that_still_runs(tmp_path):
         assert recover(tmp_path) == ["takes/walk is being recorded now"]
         assert recorder.stop().complete
     assert recover(tmp_path) == []
+
+
+def test_a_machine_that_is_too_slow_loses_evenly_and_counts_it(tmp_path, monkeypatch):
+    write = StreamWriter.write
+
+    def slow(writer: StreamWriter, picture: object, time_s: float) -> None:
+        time.sleep(2.5 / FPS)
+        write(writer, picture, time_s)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(StreamWriter, "write", slow)
+    with scripted_rig(tmp_path, {"cam1": ScriptedCamera(real_time=True)}) as rig:
+        recorder = Recorder(rig, CONFIG)
+        recorder.start(scene_folder(tmp_path, WALK), scene=WALK, duration_s=4.0)
+        assert recorder.wait(20.0)
+        report = recorder.stop()
+    (record,) = report.cameras
+    left_out = record.dropped["left out, as this machine is too slow"]
+    assert record.received == record.written + left_out == 120
+    assert any("too slow" in sentence for sentence in report.problems)
+    shown = numbers(tmp_path / "takes" / "walk" / "video" / "cam1.mp4")
+    times = rows(tmp_path / "takes" / "walk" / "timestamps.csv")["cam1"]
+    assert [round(t * FPS) for _, t in times] == shown
+    assert max(np.diff(shown)) <= 8
+
+
+def test_a_source_that_plays_late_is_not_silent(tmp_path, monkeypatch):
+    """Capture times that lie long ago say nothing about whether pictures come."""
+    camera = ScriptedCamera(real_time=True)
+    monkeypatch.setattr(camera, "_late_s", 1.5)
+    with scripted_rig(tmp_path, {"cam1": camera}) as rig:
+        recorder = Recorder(rig, CONFIG.model_copy(update={"silent_s": 0.8}))
+        recorder.start(scene_folder(tmp_path, WALK), scene=WALK)
+        assert wait_for(lambda: recorder.status().cameras[0].written >= 10)
+        report = recorder.stop()
+        assert [problem.kind for problem in recorder.status().problems] in ([], ["camera_lost", "camera_back"])
+    assert report.cameras[0].died_at_s is None
