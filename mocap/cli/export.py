@@ -28,7 +28,8 @@ def command(
         ),
     ] = None,
     to: Annotated[
-        list[str] | None, typer.Option("--to", help="Format; repeat for several. Default: the preset's, or bvh.")
+        list[str] | None,
+        typer.Option("--to", help="Format; repeat for several. Default: the preset's, or bvh, fbx, glb."),
     ] = None,
     up: Annotated[str | None, typer.Option(help="Axis that points up in the files: y or z. Default: y.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of length in the files: cm, m, mm or in. Default: cm.")] = None,

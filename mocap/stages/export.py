@@ -42,7 +42,8 @@ from mocap.signal.resample_motion import resample_motion
 
 
 class ExportConfig(Config):
-    """formats: names in `FORMATS`. up, unit: of the files that do not say so themselves.
+    """formats: names in `FORMATS`; by default those that most programs open. up, unit: of the files that do not say so
+    themselves.
 
     preset: values of `configs/export/<preset>.toml`, or of a TOML file given by its path, below those given here.
     rotation_order, end_sites: of BVH. names: what joints are called in the files, by their names here; name_prefix:
@@ -52,7 +53,7 @@ class ExportConfig(Config):
     """
 
     preset: str = ""
-    formats: tuple[str, ...] = ("bvh",)
+    formats: tuple[str, ...] = ("bvh", "fbx", "glb")
     up: Up = "y"
     unit: Unit = "cm"
     rotation_order: RotationOrder = "ZXY"

@@ -65,7 +65,8 @@ def times(folder: Path) -> dict[str, int]:
 def test_a_first_run_runs_every_stage_and_says_where_the_results_are(done):
     session, result = done
     assert result.ran == STAGES
-    assert result.files == (take_of(session) / "export" / "walk.bvh",)
+    export = take_of(session) / "export"
+    assert result.files == tuple(export / f"walk.{kind}" for kind in ("bvh", "fbx", "glb"))
     assert result.figures["frames"] == 120
     assert result.figures["camera_frames"] == 480
     assert result.figures["frames_lost"] == 0
@@ -180,7 +181,7 @@ def test_a_take_that_got_another_name_is_exported_under_it(session):
     take_of(session).rename(session / "takes" / "stroll")
     result = process(session)
     assert result.ran == ("export",)
-    assert [path.name for path in result.files] == ["stroll.bvh"]
+    assert [path.name for path in result.files] == ["stroll.bvh", "stroll.fbx", "stroll.glb"]
     assert (result.report_path.name, json.loads(result.report_path.read_text())["take"]) == (
         "stroll_report.json",
         "stroll",

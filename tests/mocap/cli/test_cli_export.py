@@ -56,7 +56,7 @@ def test_a_preset_gives_what_is_not_given(solved, tmp_path):
 def test_json_for_machines(solved, tmp_path):
     done = run(solved, "-o", tmp_path, "--json", "--fps", "30")
     report = json.loads(done.stdout)
-    assert report["paths"] == [str(tmp_path / "walk.bvh")]
+    assert report["paths"] == [str(tmp_path / f"walk.{kind}") for kind in ("bvh", "fbx", "glb")]
     assert report["files"][0]["fps"] == 30
 
 
@@ -85,7 +85,7 @@ def test_two_people_need_a_folder(tmp_path):
     assert done.exit_code == 2
     assert "is one file for 2 people (ann, bob). Give a folder with -o." in done.stderr
     assert run(tmp_path / "duo.h5", "-o", tmp_path / "out").exit_code == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["duo_ann.bvh", "duo_bob.bvh"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["duo.fbx", "duo.glb", "duo_ann.bvh", "duo_bob.bvh"]
     done = run(tmp_path / "duo.h5", "-o", tmp_path / "duo.fbx")
     assert (done.exit_code, (tmp_path / "duo.fbx").read_bytes()[:18]) == (0, b"Kaydara FBX Binary"), done.output
 

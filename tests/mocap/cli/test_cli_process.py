@@ -30,7 +30,9 @@ def first(session):
 def test_the_files_go_to_stdout_and_all_else_to_stderr(session, first):
     assert first.returncode == 0, first.stderr
     export = session / "takes" / "walk" / "export"
-    assert first.stdout.splitlines() == [str(export / "walk.bvh"), str(export / "walk_report.json")]
+    assert first.stdout.splitlines() == [
+        str(export / name) for name in ("walk.bvh", "walk.fbx", "walk.glb", "walk_report.json")
+    ]
     assert all(Path(line).is_file() for line in first.stdout.splitlines())
     for stage in STAGES:
         assert f"walk: {stage} …" in first.stderr
@@ -51,7 +53,7 @@ def test_json_is_the_only_thing_on_stdout(session, first):
     (result,) = results(invoke("process", session, "--json"))
     assert result["take"] == "walk"
     assert result["ran"] == []
-    assert result["files"] == first.stdout.splitlines()[:1]
+    assert result["files"] == first.stdout.splitlines()[:-1]
     assert result["figures"]["frames"] == 120
     report = json.loads(Path(result["report"]).read_text(encoding="utf-8"))
     assert report["figures"] == result["figures"]
@@ -61,7 +63,7 @@ def test_configuration_file_and_set_and_output_folder(session, first, tmp_path):
     (tmp_path / "own.toml").write_text('[smooth]\nfilter = "rts"\n[export]\nunit = "m"\n')
     options = ["--config", tmp_path / "own.toml", "--set", "export.unit=in", "--set", 'export.name_prefix="m:"']
     (result,) = results(invoke("process", session, *options, "-o", tmp_path / "out", "--json"))
-    assert result["files"] == [str(tmp_path / "out" / "export" / "walk.bvh")]
+    assert result["files"] == [str(tmp_path / "out" / "export" / f"walk.{kind}") for kind in ("bvh", "fbx", "glb")]
     text = (tmp_path / "out" / "export" / "walk.bvh").read_text()
     assert "ROOT m:Hips" in text
     height = read_bvh(tmp_path / "out" / "export" / "walk.bvh").values[0, 1]

@@ -12,7 +12,7 @@ from motion_worlds import marching_person
 
 def test_one_person_takes_the_name_of_the_take(tmp_path):
     motion = marching_person(n_frames=5, fps=59.94)
-    paths, report = export([motion], tmp_path / "export", "walk 1", ExportConfig())
+    paths, report = export([motion], tmp_path / "export", "walk 1", ExportConfig(formats=("bvh",)))
     assert paths == [tmp_path / "export" / "walk_1.bvh"]
     (file,) = report.files
     assert (file.name, file.format, file.n_frames, file.n_joints, file.fps) == ("walk_1.bvh", "bvh", 5, 22, 59.94)
@@ -22,7 +22,7 @@ def test_one_person_takes_the_name_of_the_take(tmp_path):
 def test_each_of_several_people_gets_a_file_of_its_own(tmp_path):
     people = ["anna", "böb/2", "anna", "anna"]
     motions = [marching_person(n_frames=3 + k, person=name) for k, name in enumerate(people)]
-    paths, _ = export(motions, tmp_path, "duo")
+    paths, _ = export(motions, tmp_path, "duo", ExportConfig(formats=("bvh",)))
     assert [p.name for p in paths] == ["duo_anna.bvh", "duo_böb_2.bvh", "duo_anna_2.bvh", "duo_anna_3.bvh"]
     assert [read_bvh(p).n_frames for p in paths] == [3, 4, 5, 6]
 
@@ -37,7 +37,8 @@ def test_formats_that_hold_people_get_all_of_them_with_their_skins(tmp_path):
 
 
 def test_options_reach_the_file(tmp_path):
-    config = ExportConfig(up="z", unit="m", rotation_order="YXZ", name_prefix="mixamorig:", fps=30)
+    own = {"up": "z", "unit": "m", "rotation_order": "YXZ", "name_prefix": "mixamorig:", "fps": 30}
+    config = ExportConfig.model_validate({"formats": ["bvh"], **own})
     (path,), report = export([marching_person(n_frames=61, fps=60)], tmp_path, "a", config)
     bvh = read_bvh(path)
     assert bvh.joint_names[0] == "mixamorig:Hips"
