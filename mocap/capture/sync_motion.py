@@ -16,13 +16,14 @@ from jaxtyping import Float
 from pydantic import Field
 
 from calibration.camera import Rig
+from mocap.capture.motion_clocks import clock_estimates, usual_centre
 from mocap.capture.motion_tracks import TrackConfig, half_width_s, person_tracks, ray_tracks
 from mocap.core.clock import ClockEstimate
 from mocap.core.keypoints import Detections2D
 from mocap.geometry.clock_refinement import ClockFit, refine_clocks
 from mocap.geometry.epipolar_sync import ShiftEvidence, shift_evidence
 from mocap.geometry.ray_tracks import RayTracks
-from mocap.geometry.shift_search import APART_S, Candidate, Curve, joint_candidates, profile
+from mocap.geometry.shift_search import Candidate, Curve, joint_candidates
 
 COARSE = 2.5
 """Softness of the search, in deviations of the noise: its step is coarse."""
@@ -30,9 +31,6 @@ SCALES = (6.0, 4.0, 4.0, 3.0, 2.0, 2.0, 2.0, 2.0)
 """Of the kernel, from step to step of the refinement."""
 SURE = 0.7
 """Of the best answer's score: what has less is not refined."""
-CLEAR = 0.3
-"""Share of the score by which the best offset leads where there is no doubt; repeated steps leave less."""
-VAGUE_S = 0.02
 LINKED = 0.35
 """Of the strongest evidence of a pair of cameras: people who fit that well are one person."""
 
@@ -84,19 +82,8 @@ def sync_by_motion(
         )
         for name in names
     ]
-    return sync_tracks(names, tracks, config, around_s=around_s or {}, method="motion")
-
-
-def sync_tracks(
-    names: Sequence[str],
-    tracks: Sequence[RayTracks],
-    config: MotionSyncConfig,
-    *,
-    around_s: Mapping[str, float],
-    method: str,
-) -> tuple[ClockEstimate, ...]:
-    """The same for rays of anything that moves; the first camera is the reference."""
-    centres = [around_s.get(name, _centre(tracks[0], track)) for name, track in zip(names, tracks, strict=True)]
+    around = around_s or {}
+    centres = [around.get(name, usual_centre(tracks[0].stamp_s, tracks[k].stamp_s)) for k, name in enumerate(names)]
     search = _search(tracks, centres, config)
     candidates = joint_candidates(search.curves, len(tracks))
     candidates = [candidate for candidate in candidates if candidate.score >= SURE * candidates[0].score]
@@ -104,14 +91,8 @@ def sync_tracks(
         return ()
     fits = [_refined(tracks, search, candidate, config) for candidate in candidates]
     best = min(range(len(fits)), key=lambda k: fits[k].cost)
-    return _estimates(names, tracks, (search, candidates, fits), best, config, method)
-
-
-def _centre(a: RayTracks, b: RayTracks) -> float:
-    """0 where the stamps of two cameras overlap by half of the shorter one, else what lets them start together."""
-    (start_a, end_a), (start_b, end_b) = ((t.stamp_s[0], t.stamp_s[-1]) for t in (a, b))
-    shared = min(end_a, end_b) - max(start_a, start_b)
-    return 0.0 if shared >= 0.5 * min(end_a - start_a, end_b - start_b) else float(start_b - start_a)
+    notes = [_note(fits[best], track) for track in tracks]
+    return clock_estimates(names, search.curves, candidates[best], fits[best], method="motion", notes=notes)
 
 
 def _search(tracks: Sequence[RayTracks], centres: Sequence[float], config: MotionSyncConfig) -> _Search:
@@ -191,52 +172,6 @@ def _ordered(track: RayTracks, numbers: Sequence[int]) -> RayTracks:
     )
 
 
-def _estimates(
-    names: Sequence[str],
-    tracks: Sequence[RayTracks],
-    answers: tuple[_Search, Sequence[Candidate], Sequence[ClockFit]],
-    best: int,
-    config: MotionSyncConfig,
-    method: str,
-) -> tuple[ClockEstimate, ...]:
-    search, candidates, fits = answers
-    fit = fits[best]
-    placed = np.isfinite(candidates[best].offset_s)
-    estimates = []
-    for c in np.flatnonzero(placed)[1:].tolist():
-        others = placed.copy()
-        others[c] = False
-        curve = profile(search.curves, np.nan_to_num(candidates[best].offset_s), c, others)
-        drift, sd = float(fit.drift[c]), float(np.sqrt(fit.covariance[c, c]))
-        estimates.append(
-            ClockEstimate(
-                method=method,
-                camera=str(names[c]),
-                reference=names[0],
-                offset_s=float(fit.offset_s[c] - drift * fit.middle_s),
-                drift_ppm=1e6 * drift,
-                sd_s=sd,
-                confidence=_confidence(curve, float(fit.offset_s[c]), sd),
-                curve=curve,
-                note=_note(fit, tracks, c),
-            )
-        )
-    return tuple(estimates)
-
-
-def _confidence(curve: Curve | None, offset_s: float, sd_s: float) -> float:
-    """From how far the best offset stands out from the second best of the search, and from the deviation."""
-    if curve is None:
-        return 0.0
-    lags, score = curve
-    near = np.abs(lags - offset_s) <= APART_S
-    if not near.any() or near.all():
-        return 0.0
-    first, second = float(score[near].max()), float(score[~near].max())
-    margin = np.clip((first - second) / max(first, 1e-9) / CLEAR, 0.0, 1.0)
-    return float(margin / (1 + (sd_s / VAGUE_S) ** 2))
-
-
-def _note(fit: ClockFit, tracks: Sequence[RayTracks], camera: int) -> str:
-    people = int(np.isfinite(tracks[camera].direction).any((1, 2, 3)).sum())
+def _note(fit: ClockFit, track: RayTracks) -> str:
+    people = int(np.isfinite(track.direction).any((1, 2, 3)).sum())
     return f"{people} {'person' if people == 1 else 'people'}, typical epipolar error {fit.typical_z:.1f} deviations"
