@@ -23,7 +23,7 @@ from calibration.camera import rescale_pixels
 from mocap.capture.guides_views import BoardFinder, LiveCorners
 from mocap.capture.rig import CaptureRig
 from mocap.capture.source import SourceFrame
-from mocap.core.errors import InputError, sentence_of_fault
+from mocap.core.errors import InputError, sentence_for_user, sentence_of_fault
 from mocap.web.live_pictures import small_upright
 
 OverlayKind = Literal["none", "board", "people"]
@@ -35,7 +35,7 @@ LOOKS_PER_S, LOOKS_PER_S_RECORDING = 4.0, 1.0
 """Of each camera, at most."""
 MOST_OF_TIME = 0.5
 """Share of the time that looking may take."""
-FORGET_S, FORGET_AT_MOST_S = 1.0, 4.0
+FORGET_S, FORGET_AT_MOST_S = 1.0, 2.5
 """How long something seen is drawn: two rounds over all cameras, where this machine needs longer for them."""
 NICENESS = 5
 SURE = 0.3
@@ -48,7 +48,8 @@ YELLOW, CYAN, MAGENTA, BLACK = (255, 214, 0), (0, 220, 255), (255, 90, 200), (0,
 class Overlay:
     """What was seen in an upright picture of `size` (width, height): px of it, NaN where missing.
 
-    points: (P, J, 2), of P people or one board. edges: pairs of indices that are joined by a line.
+    points: (P, J, 2), of P people or one board. edges: pairs of indices that are joined by a line. image: the picture,
+    RGB, to be drawn into; None where whoever looked did not keep it.
     """
 
     size: tuple[int, int]
@@ -56,6 +57,17 @@ class Overlay:
     edges: Sequence[tuple[int, int]]
     kind: OverlayKind
     seen_s: float
+    image: UInt8[np.ndarray, "H W 3"] | None = None
+
+    def picture(self, width: int) -> UInt8[np.ndarray, "h w 3"] | None:
+        """What was looked at with all that was seen drawn in, no wider than that: late, but both of one moment."""
+        if self.image is None:
+            return None
+        share = min(1.0, width / self.size[0])
+        size = (max(1, round(share * self.size[0])), max(1, round(share * self.size[1])))
+        drawn = np.array(cv2.resize(self.image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        self.draw(drawn)
+        return drawn
 
     def draw(self, image: UInt8[np.ndarray, "H W 3"]) -> None:
         """Into an upright RGB picture of the same camera and any size."""
@@ -184,7 +196,7 @@ class Overlays:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while not self._closing:
             pause = 1.0
-            if self._kind != "none" and not (self._kind == "board" and self._guided()):
+            if self._kind != "none" and not (self._kind == "board" and self._guided()) and self._loaded(self._kind):
                 began = time.monotonic()
                 self._look_at_all(self._kind)
                 spent = time.monotonic() - began
@@ -196,18 +208,26 @@ class Overlays:
 
     def _look_at_all(self, kind: OverlayKind) -> None:
         try:
-            if kind not in self._finders:
-                self._finders[kind] = self._makers[kind]()
             for index, (name, frame) in enumerate(self._rig.latest().items()):
                 if self._kind != kind or self._closing:
                     return
                 if self._looked.get(name) != frame.time_s:
                     self._looked[name] = frame.time_s
                     self._look_at(kind, name, index, frame)
-        except InputError as error:
-            self._kind, self._message = "none", str(error)
         except Exception as error:  # nothing that is only drawn may stop a recording
-            self._kind, self._message = "none", sentence_of_fault(error)
+            self._give_up(error)
+
+    def _loaded(self, kind: OverlayKind) -> bool:
+        """Make what looks for it, the first time."""
+        try:
+            if kind not in self._finders:
+                self._finders[kind] = self._makers[kind]()
+        except Exception as error:
+            self._give_up(error)
+        return kind in self._finders
+
+    def _give_up(self, error: Exception) -> None:
+        self._kind, self._message = "none", sentence_for_user(error) or sentence_of_fault(error)
 
     def _look_at(self, kind: OverlayKind, name: str, index: int, frame: SourceFrame) -> None:
         width, height = self._upright_size(name, frame)
@@ -216,4 +236,4 @@ class Overlays:
         points, edges = self._finders[kind](image, index)
         if self._kind == kind:
             size = (image.shape[1], image.shape[0])
-            self._found[name] = Overlay(size, points, edges, kind, time.monotonic())
+            self._found[name] = Overlay(size, points, edges, kind, time.monotonic(), image)

@@ -57,10 +57,12 @@ class Previews:
             frame = self._rig.readers[camera].latest()
             if frame is None:
                 return None
-            image = np.array(small_upright(frame, width, self._turns.get(camera, 0)))
             overlay = self._overlays.latest(camera)
-            if overlay is not None:
-                overlay.draw(image)
+            image = None if overlay is None else overlay.picture(width)
+            if image is None:
+                image = np.array(small_upright(frame, width, self._turns.get(camera, 0)))
+                if overlay is not None:
+                    overlay.draw(image)
             picture = Picture(as_jpeg(image), frame.time_s)
             self._made[camera, width] = (picture, now)
             return picture

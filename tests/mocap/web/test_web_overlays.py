@@ -28,6 +28,21 @@ def test_corners_are_drawn_where_they_were_seen_in_a_picture_of_another_size():
     assert nearest.max() < 6, "nothing is drawn away from the corners"
 
 
+def test_what_was_seen_is_shown_in_the_picture_in_which_it_was_seen():
+    image = np.full((60, 80, 3), 128, dtype=np.uint8)
+    points = np.array([[[10.0, 10.0], [60.0, 40.0]]])
+    overlay = Overlay((80, 60), points, [(0, 1)], "people", 0.0, image)
+    shown = overlay.picture(40)
+    assert shown is not None
+    assert shown.shape == (30, 40, 3)
+    assert (image == 128).all(), "it is kept as it was"
+    rows, columns = np.nonzero((shown != 128).any(-1))
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == pytest.approx(
+        (5, 30, 5, 20), abs=5
+    )  # radius 3, and its soft edge
+    assert Overlay((80, 60), points, [], "people", 0.0).picture(40) is None
+
+
 def test_missing_points_and_nobody_are_not_drawn():
     image = np.full((60, 80, 3), 128, dtype=np.uint8)
     Overlay((80, 60), np.full((2, 4, 2), np.nan), [(0, 1), (2, 3)], "people", 0.0).draw(image)
