@@ -243,7 +243,7 @@ def measure_timestamps(seeds: Sequence[int], seconds: float) -> None:
             rng = np.random.default_rng([seed, 6])
             for clock in take.frames.values():
                 arrived = np.maximum.accumulate(clock.stamp_s + rng.exponential(late_s, len(clock)))
-                arrived = arrived + 1e-6 * np.arange(len(clock))
+                arrived = arrived + 1e-9 * np.arange(len(clock))
                 raw.append(arrived - clock.time_s)
                 even.append(even_times(arrived, late_only=True) - clock.time_s)
             estimates = timestamp_estimates(take.stamps, shared=True)
@@ -283,7 +283,8 @@ def measure_gaps(seeds: Sequence[int], seconds: float) -> None:
             told = repeated_pictures(change, noise=3.0)
             repeats += int(clock.repeated.sum())
             seen += int((told & clock.repeated).sum())
-            mended = repaired(counted, repeated=told, steps=steps_from_motion(noisy, 1.0))
+            missing = len(clock.dropped[clock.dropped < clock.exposure[-1]])  # as the length of the sound tells
+            mended = repaired(counted, repeated=told, steps=steps_from_motion(noisy, 1.0, lost=missing))
             found += int(mended.lost_before.sum())
             wrong = (mended.stamp_s - clock.stamp_s)[~clock.repeated]
             left.append(1000 * float(np.abs(wrong - np.median(wrong)).max()))

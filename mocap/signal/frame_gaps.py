@@ -143,10 +143,14 @@ def _two_either_side(x: Float[np.ndarray, "N *rest"]) -> Float[np.ndarray, "4 N 
     return np.stack([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
 
 
-def steps_from_motion(tracks: Float[np.ndarray, "F K D"], noise: float) -> Int[np.ndarray, "F-1"]:
+def steps_from_motion(
+    tracks: Float[np.ndarray, "F K D"], noise: float, *, lost: int | None = None
+) -> Int[np.ndarray, "F-1"]:
     """Exposures between frames as moving points tell: 0 for a frame that repeats the one before, 1 where in doubt.
 
-    A frame that repeats the one before in its place is followed by a double step, which belongs to it: 0, 2.
+    A frame that repeats the one before in its place is followed by a double step, which belongs to it: 0, 2. lost: so
+    many exposures are known to be missing (`lost_by_length`); those that motion does not show for certain are put where
+    it speaks least against them, which is where little moves and an error of time does little harm.
     """
     steps = np.ones(max(len(tracks) - 1, 0), dtype=np.int64)
     for passed in range(PASSES):
@@ -155,14 +159,30 @@ def steps_from_motion(tracks: Float[np.ndarray, "F K D"], noise: float) -> Int[n
         whole = np.abs(found - np.round(found)) < WHOLE  # else a step beside it is not counted rightly yet
         sure = whole & (np.abs(found - 1) > SURE * sd) & (sd < WORST_SD)
         steps = np.where(sure, np.round(found).clip(0, MOST_STEPS), 1).astype(np.int64)
+    left = 0 if lost is None else lost - int((steps - 1).sum())
+    if left <= 0:
+        return steps
+    ratio, sd = step_ratios(tracks, noise, steps)
+    off = np.nan_to_num(ratio, nan=1.5) - steps
+    for_one_more = np.where(np.isfinite(sd) & (steps > 0), (off - 0.5) / np.hypot(sd, 0.1) ** 2, -np.inf)
+    likely = np.argsort(-for_one_more, kind="stable")[: min(left, int(np.isfinite(for_one_more).sum()))]
+    steps[likely] += 1
     return steps
 
 
-def repeated_pictures(difference: Float[np.ndarray, "G"], *, noise: float = 0.0) -> Bool[np.ndarray, "F"]:
+def lost_by_length(n_frames: int, period_s: float, length_s: float) -> int:
+    """Exposures missing in a file that only counts its frames, by how long its sound is; 0 where that is up to two
+    frames, by which sound and pictures may begin and end apart."""
+    lost = round(length_s / period_s) - n_frames
+    return lost if lost > 2 else 0
+
+
+def repeated_pictures(difference: Float[np.ndarray, "G"], *, noise: float = 1.0) -> Bool[np.ndarray, "F"]:
     """Frames whose picture is that of the frame before: they differ by nearly nothing while others change.
 
-    difference: of the pictures of consecutive frames, any unit. noise: differences below it mean nothing, as in a
-    scene at rest. Three in a row and more are a still picture rather than repeats, and are left alone.
+    difference: of the pictures of consecutive frames, levels of 255. noise: where the usual differences are below it
+    the scene is at rest, and they mean nothing. Three in a row and more are a still picture rather than repeats, and
+    are left alone.
     """
     n = len(difference)
     if n < 5:
@@ -189,6 +209,11 @@ class FrameRepair:
     repeated: Bool[np.ndarray, "F"]
     lost_before: Int[np.ndarray, "F"]
     moved: bool
+
+    def gaps(self, period_s: float) -> tuple[tuple[int, float], ...]:
+        """(frame, seconds) that all from that frame on was taken later than the file says; none where it knows."""
+        places = np.flatnonzero(self.lost_before) if self.moved else []
+        return tuple((int(frame), float(self.lost_before[frame] * period_s)) for frame in places)
 
     @property
     def sentences(self) -> tuple[str, ...]:

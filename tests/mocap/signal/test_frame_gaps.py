@@ -7,6 +7,7 @@ from mocap.core.errors import InputError
 from mocap.signal.frame_gaps import (
     even_times,
     frame_steps,
+    lost_by_length,
     nominal_rate,
     repaired,
     repeated_pictures,
@@ -79,6 +80,7 @@ def test_motion_tells_the_steps_of_a_file_that_only_counts():
     # Stamps of the file, put right, follow the true times; the file's own fall behind by a frame a loss.
     np.testing.assert_allclose(right.stamp_s - right.stamp_s[0], clock.time_s - clock.time_s[0], atol=1e-3)
     assert f"{len(clock.dropped)} lost frame" in right.sentences[0]
+    np.testing.assert_allclose(sum(seconds for _, seconds in right.gaps(1 / 30)), len(clock.dropped) / 30)
 
 
 def test_a_repeated_frame_is_no_loss_although_a_double_step_follows():
@@ -89,6 +91,19 @@ def test_a_repeated_frame_is_no_loss_although_a_double_step_follows():
     assert not right.moved
     assert right.lost_before.sum() == 0
     assert "repeat" in right.sentences[0]
+
+
+def test_a_known_number_of_losses_is_found_under_more_noise():
+    clock = camera(seconds=12.0, dropped=0.02, stamps="nominal", seed=11)
+    slow = swinging(0.25 * clock.time_s, noise=1.0)
+    lost = lost_by_length(len(clock), 1 / 30, 12.0)
+    assert lost == len(clock.dropped)
+    alone, told = steps_from_motion(slow, 1.0), steps_from_motion(slow, 1.0, lost=lost)
+    assert (alone - 1).sum() <= (told - 1).sum() == lost
+    off = [np.abs(repaired(clock.stamp_s, steps=s).stamp_s - clock.time_s).max() for s in (alone, told)]
+    assert off[1] <= off[0] + 1e-9
+    assert off[1] < 3.5 / 30, "misplaced losses are off by some frames between where they were and where they are put"
+    assert lost_by_length(358, 1 / 30, 12.0) == 0
 
 
 def test_what_stands_still_tells_nothing():
