@@ -27,7 +27,7 @@ class Processed:
 
     @property
     def bvh(self) -> Path:
-        (path,) = (Path(file) for file in self.printed["files"])
+        (path,) = (Path(file) for file in self.printed["files"] if file.endswith(".bvh"))
         return path
 
     @property

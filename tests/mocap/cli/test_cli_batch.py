@@ -61,7 +61,8 @@ def test_the_summary_says_the_same_to_machines(mixed):
     assert good["status"] == "done"
     assert tuple(good["ran"]) == STAGES
     assert good["figures"]["frames"] == 120
-    assert [week / path for path in good["files"]] == [week / "monday/takes/walk [1]/export/walk_1_.bvh"]
+    export = week / "monday/takes/walk [1]/export"
+    assert [week / path for path in good["files"]] == [export / f"walk_1_.{kind}" for kind in ("bvh", "fbx", "glb")]
     assert takes["wednesday"]["status"] == "input"
     assert takes["wednesday"]["message"].startswith("wednesday/session.toml: not valid TOML (")
 
