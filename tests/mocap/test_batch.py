@@ -52,7 +52,8 @@ def test_every_take_gets_an_outcome_and_a_bad_one_stops_no_other(tmp_path):
     assert outcomes["bad/walk"].files == ()
     for name in ("one", "two"):
         outcome = outcomes[f"good/{name}"]
-        assert outcome.files == (str(good / "takes" / name / "export" / f"{name}.bvh"),)
+        export = good / "takes" / name / "export"
+        assert outcome.files == tuple(str(export / f"{name}.{kind}") for kind in ("bvh", "fbx", "glb"))
         assert outcome.ran == STAGES
         assert outcome.figures["frames"] == 120
         assert {stage for take, stage in heard if take == f"good/{name}"} == set(STAGES)
