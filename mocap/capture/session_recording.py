@@ -72,7 +72,7 @@ class RecordingSession:
         self._clip: Clip | None = None
         self._began_s = 0.0  # of recording, or when it shall begin while it is counted down
         self._enough_since: float | None = None
-        self._problems_told = 0
+        self._problems_told, self._fault_told = 0, ""
         self._result: ClipResult | None = None
         self._last_take: Clip | None = None
         self._lenses: dict[str, IntrinsicsResult] = {}
@@ -204,7 +204,11 @@ class RecordingSession:
         with self._lock:
             self._check_idle()
             self._clip, self._result, self._enough_since = clip, None, None
-            self._guidance.guide_by(self._guide(clip.mode, clip.camera), clip.camera)
+            guide = self._guide(clip.mode, clip.camera)
+            self._guidance.guide_by(guide, clip.camera)
+            if guide is None and clip.mode != "take":
+                why = "no board is described in session.toml" if self.board is None else "the camera gives no pictures"
+                self._tell("warning", f"{clip.title} goes without guidance: {why}")
             if clip.countdown_s > 0:
                 self._phase, self._began_s = "countdown", time.monotonic() + clip.countdown_s
                 self._tell("countdown", f"{clip.title} begins in {clip.countdown_s:g} s")
@@ -290,6 +294,7 @@ class RecordingSession:
             self._start(self._clip)
         elif self._phase == "recording":
             self._pass_on()
+            self._tell_faults()
             if not self.recorder.recording or self._has_enough(now):
                 self._finish()
 
@@ -300,6 +305,13 @@ class RecordingSession:
             kind = PROBLEMS.get(problem.kind, "error")
             self._tell(kind, problem.sentence, problem.camera)
         self._problems_told = len(problems)
+
+    def _tell_faults(self) -> None:
+        """Of guidance, each once."""
+        fault = self._guidance.fault
+        if fault != self._fault_told:
+            self._fault_told = fault
+            self._tell("warning", fault)
 
     def _has_enough(self, now: float) -> bool:
         """Whether a clip of the board has what the calibration wants, for some time now, or became too long."""

@@ -17,7 +17,7 @@ from mocap.capture.guides_floor import FloorGuide
 from mocap.capture.guides_views import LiveCorners
 from mocap.capture.session_recording_state import GuideState, RecordingConfig
 from mocap.capture.source import SourceFrame
-from mocap.core.errors import VideoError
+from mocap.core.errors import sentence_of_fault
 
 METERED_PX = 320
 """Width of pictures of which only sharpness and exposure are measured."""
@@ -88,7 +88,7 @@ class LiveGuidance:
 
     @property
     def fault(self) -> str:
-        """What last went wrong while looking; guidance goes on."""
+        """What last went wrong while looking or solving, empty where nothing did; guidance goes on."""
         return self._fault
 
     @property
@@ -107,8 +107,8 @@ class LiveGuidance:
             began = time.monotonic()
             try:
                 self._look_once()
-            except (VideoError, ValueError, np.linalg.LinAlgError) as error:
-                self._fault = f"a picture could not be looked at: {error}"
+            except Exception as error:  # guidance must never end a recording: it goes on with the next pictures
+                self._fault = f"guidance could not look at a picture: {sentence_of_fault(error)}"
             spent = time.monotonic() - began
             rest = spent * (1 / self._config.busy_share - 1)
             self._closed.wait(max(1 / self._config.looks_per_s - spent, rest, 0.01))
@@ -139,7 +139,7 @@ class LiveGuidance:
                 if guide is not None:
                     guide.improve()
             except Exception as error:  # guidance must never end a recording: it goes on without this solve
-                self._fault = f"the views could not be solved: {type(error).__name__}: {error}"
+                self._fault = f"guidance could not solve the views: {sentence_of_fault(error)}"
             spent = time.monotonic() - began
             self._closed.wait(spent * (1 / self._config.busy_share - 1))
 

@@ -16,6 +16,7 @@ from calibration.camera import Intrinsics
 from calibration.synthetic import camera_looking_at
 from mocap.capture.camera_recording import CameraRecord
 from mocap.capture.guides import CoverageState
+from mocap.capture.guides_floor import FloorGuide
 from mocap.capture.recorder import Problem, Recorder, RecordingReport, RecordingStatus
 from mocap.capture.rig import CaptureRig
 from mocap.capture.session_recording import RecordingSession
@@ -143,6 +144,20 @@ def test_a_camera_that_dies_is_told_at_once_and_only_once(tmp_path):
         told = [event for event in recording.events() if event.kind == "camera_lost"]
         recording.close()
     assert [(event.camera, event.sentence) for event in told] == [("left", "left is silent since 0.1 s: no cable")]
+
+
+def test_guidance_that_fails_is_told_and_ends_nothing(recording, monkeypatch):
+    def fail(self: object, images: object, time_s: object) -> None:
+        raise cv2.error("a picture of no size")
+
+    monkeypatch.setattr(FloorGuide, "update", fail)
+    recording.floor(duration_s=1.0)
+    assert recording.wait(20)
+    told = [event.sentence for event in recording.events() if event.kind == "warning"]
+    assert len(told) == 1
+    assert "guidance could not look at a picture" in told[0]
+    assert recording.state.result is not None
+    assert recording.state.result.mode == "floor"
 
 
 def _report(*records: CameraRecord) -> RecordingReport:
