@@ -2,6 +2,7 @@
 
     python tools/measure_recording.py run --source http --cameras 4 --seconds 60
     python tools/measure_recording.py run --source http --keep-jpegs never
+    python tools/measure_recording.py run --source http --no-stamps --delay-ms 10
     python tools/measure_recording.py run --source synth --session sample_sessions/one_person --cameras 4
     python tools/measure_recording.py kill --repeat 5
     python tools/measure_recording.py containers
@@ -84,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--keep-jpegs", choices=["auto", "always", "never"], default="auto")
     parser.add_argument("--preset", default="auto")
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="mean of a random delay of each picture")
+    parser.add_argument("--no-stamps", action="store_true", help="the cameras do not say when pictures were taken")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where to record (default: a temporary folder)")
     parser.add_argument("--json", action="store_true")
@@ -170,7 +173,8 @@ def sources(options: argparse.Namespace) -> Iterator[Served]:
     sys.path.append(str(ROOT / "tests"))
     from stream_server import stream_server  # pyright: ignore[reportMissingImports]
 
-    with stream_server(size=options.size, fps=options.fps) as server:
+    behaviour = {"delay_ms": options.delay_ms, "stamps": int(not options.no_stamps)}
+    with stream_server(size=options.size, fps=options.fps, **behaviour) as server:
         address = server.http if options.source == "http" else server.rtsp
         ending = ".mjpg" if options.source == "http" else ""
         cameras = tuple((name, address(f"{name}{ending}")) for name in names)

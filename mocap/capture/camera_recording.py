@@ -25,6 +25,10 @@ from mocap.core.errors import InputError, VideoError, sentence_for_user, sentenc
 POLL_S = 0.1
 GAP = 1.6
 """An interval so many times longer than usual hides a picture that is missing."""
+LEAST_STEP_S = 0.0005
+"""Pictures whose times are those of their arrival may arrive together; a video needs them one after the other."""
+BACKWARDS_S = 0.25
+"""Times may go back by less: of pictures that arrive late, where a camera's clock is being found out."""
 SILENT_START_S = 3.0
 """A source that has ended before may be so long in beginning again."""
 
@@ -35,7 +39,8 @@ class CameraRecord(Report):
     received: that came from the camera. written: that are in the file. dropped: reason -> how many are not. fps:
     written a second, jitter_ms: standard deviation of the intervals between their capture times, gaps left out.
     gaps: intervals in which pictures are missing; longest_gap_s. died_at_s: since the start, its last picture before it
-    fell silent for good; None for a camera that lived. error: why its file ends early.
+    fell silent for good; None for a camera that lived. times_moved: pictures that came at once, and are put
+    `LEAST_STEP_S` apart. error: why its file ends early.
     """
 
     camera: str
@@ -48,6 +53,7 @@ class CameraRecord(Report):
     jitter_ms: float = 0.0
     gaps: int = 0
     longest_gap_s: float = 0.0
+    times_moved: int = 0
     reconnects: int = 0
     died_at_s: float | None = None
     error: str | None = None
@@ -90,6 +96,7 @@ class CameraRecording:
         self._times: list[float] = []
         self._received = 0
         self._left_out = 0
+        self._n_moved = 0
         self._thinning = Thinning(fps)
         self._refused: dict[str, int] = {}
         self._until_s: float | None = None
@@ -143,6 +150,7 @@ class CameraRecording:
             jitter_ms=1e3 * float(even.std()) if len(even) else 0.0,
             gaps=len(gaps),
             longest_gap_s=float(gaps.max()) if len(gaps) else 0.0,
+            times_moved=self._n_moved,
             reconnects=now.reconnects - self._before.reconnects,
             died_at_s=self.died_at_s,
             error=self.error,
@@ -200,12 +208,17 @@ class CameraRecording:
             self._writer = self._opened(frame)
         try:
             if frame.size != self._writer.size:
-                raise VideoError("the picture size changed")
+                raise VideoError(f"of another size ({frame.size[0]}x{frame.size[1]})")
+            if self._times and time_s < self._times[-1] - BACKWARDS_S:
+                raise VideoError("taken before the one that came before")
+            later_s = self._times[-1] + LEAST_STEP_S if self._times else time_s
+            self._n_moved += time_s < later_s
+            time_s = max(time_s, later_s)
             self._writer.write(picture.data if isinstance(picture, JpegPicture) else picture, time_s)
         except (VideoError, FFmpegError) as error:
             if isinstance(error, OSError):
                 raise
-            reason = getattr(error, "what", str(error)).split(" at ")[0]
+            reason = getattr(error, "what", str(error))
             self._refused[reason] = self._refused.get(reason, 0) + 1
             return
         if self._plan.log is not None:

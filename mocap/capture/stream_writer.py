@@ -194,7 +194,7 @@ class StreamWriter:
         except FFmpegError:
             frames = []
         if not frames or frames[0].is_corrupt:
-            raise VideoError("a damaged JPEG", where=self.path)
+            raise VideoError("damaged", where=self.path)
         return frames[0]
 
 

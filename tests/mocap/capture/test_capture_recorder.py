@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from mocap.capture.growing_file import GrowingFile
+from mocap.capture.jpeg import JpegPicture
 from mocap.capture.recorder import Recorder, RecorderConfig
 from mocap.capture.recording_files import scene_folder
 from mocap.capture.recovery import recover, set_aside, unfinished
-from mocap.capture.source import Scene
+from mocap.capture.source import Scene, SourceFrame
 from mocap.capture.stream_writer import StreamWriter, StreamWriterConfig
 from mocap.core.errors import InputError
 from mocap.io.session_files import open_take
 from mocap.io.video_reader import VideoReader
 from scripted_cameras import FPS, ScriptedCamera, jpeg_of, scripted_rig
-from video_worlds import counter_image, counter_of
+from video_worlds import SIZE, counter_image, counter_of
 
 CONFIG = RecorderConfig(writer=StreamWriterConfig(codec="libx264", preset="ultrafast", quality=12))
 WALK = Scene("take", take="walk")
@@ -267,6 +268,42 @@ def test_a_machine_that_is_too_slow_loses_evenly_and_counts_it(tmp_path, monkeyp
     times = rows(tmp_path / "takes" / "walk" / "timestamps.csv")["cam1"]
     assert [round(t * FPS) for _, t in times] == shown
     assert max(np.diff(shown)) <= 8
+
+
+def test_pictures_that_arrive_together_are_kept_in_their_order(tmp_path):
+    class Bursts(ScriptedCamera):
+        def read(self, timeout_s: float) -> SourceFrame:
+            frame = super().read(timeout_s)
+            number = frame.number or 0
+            frame.time_s = self._start_s + 0.01 + (number - number % 3) / FPS - 0.001 * (number % 3)
+            return frame
+
+    with scripted_rig(tmp_path, {"cam1": Bursts(30)}) as rig:
+        recorder = Recorder(rig, CONFIG)
+        recorder.start(scene_folder(tmp_path, WALK), scene=WALK)
+        assert recorder.wait(10.0)
+        (record,) = recorder.stop().cameras
+    assert numbers(tmp_path / "takes" / "walk" / "video" / "cam1.mp4") == list(range(30))
+    times = np.array([t for _, t in rows(tmp_path / "takes" / "walk" / "timestamps.csv")["cam1"]])
+    assert np.diff(times).min() >= 0.0005 - 1e-6
+    assert np.abs(times - 0.01 - np.arange(30) // 3 * 3 / FPS).max() <= 2 * 0.0005 + 1e-6
+    assert (record.times_moved, record.dropped) == (20, {})
+
+
+def test_pictures_that_do_not_fit_are_counted_with_the_reason(tmp_path):
+    def picture(number: int) -> np.ndarray | JpegPicture:
+        image = counter_image(number)
+        if number == 4:
+            return np.ascontiguousarray(image[:32])
+        return JpegPicture(b"\xff\xd8 no picture \xff\xd9", SIZE) if number == 6 else image
+
+    with scripted_rig(tmp_path, {"cam1": ScriptedCamera(10, picture=picture)}) as rig:
+        recorder = Recorder(rig, CONFIG)
+        recorder.start(scene_folder(tmp_path, WALK), scene=WALK)
+        assert recorder.wait(10.0)
+        (record,) = recorder.stop().cameras
+    assert record.dropped == {"of another size (96x32)": 1, "damaged": 1}
+    assert numbers(tmp_path / "takes" / "walk" / "video" / "cam1.mp4") == [0, 1, 2, 3, 5, 7, 8, 9]
 
 
 def test_a_source_that_plays_late_is_not_silent(tmp_path, monkeypatch):
