@@ -36,8 +36,8 @@ def _camera(name: str, angle: float) -> Camera:
 
 @pytest.fixture(scope="module")
 def waved_pictures(camera) -> list[np.ndarray]:
-    """16 s at two pictures a second."""
-    return [picture_of_board(camera, pose) for pose in waved(camera, seconds=16.0, fps=2.0)]
+    """15 s at two pictures a second."""
+    return [picture_of_board(camera, pose) for pose in waved(camera, seconds=15.0, fps=2.0)]
 
 
 def test_a_guide_without_a_board_asks_for_it(camera):
@@ -55,7 +55,7 @@ def test_a_guide_stops_when_the_lens_is_known(waved_pictures):
     guide, ended = IntrinsicsGuide(BOARD, SIZE), None
     for i, image in enumerate(waved_pictures):
         guide.update(image, i / 2)
-        if i >= 19 and i % 4 == 3:
+        if i in (23, 29):
             guide.improve()
         if guide.state.done:
             ended = i
@@ -100,11 +100,11 @@ def test_two_cameras_that_share_views_are_tied_together():
     """Both see one board; a third sees nothing and is named."""
     cameras = [_camera("a", 0.0), _camera("b", 0.5), _camera("c", np.pi)]
     guide = ExtrinsicsGuide(BOARD, ("a", "b", "c"))
-    for i, pose in enumerate(waved(cameras[0], seconds=5.0, fps=3.0)):
-        guide.update({c.name: picture_of_board(c, pose if c.name != "c" else None) for c in cameras}, i / 3)
+    for i, pose in enumerate(waved(cameras[0], seconds=4.0, fps=2.0)):
+        guide.update({c.name: picture_of_board(c, pose if c.name != "c" else None) for c in cameras}, i / 2)
     guide.improve()
     state = guide.state
-    assert state.shared_views[0, 1] == state.shared_views[1, 0] > 4
+    assert state.shared_views[0, 1] == state.shared_views[1, 0] > 2
     assert state.shared_views[0, 2] == state.shared_views[2, 2] == 0
     assert not state.connected
     assert not state.done
