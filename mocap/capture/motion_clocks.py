@@ -48,7 +48,7 @@ def clock_estimates(
                 offset_s=float(fit.offset_s[c] - drift * fit.middle_s),
                 drift_ppm=1e6 * drift,
                 sd_s=sd,
-                confidence=_confidence(curve, float(fit.offset_s[c]), sd),
+                confidence=confidence_of(curve, float(fit.offset_s[c]), sd),
                 curve=curve,
                 note=str(notes[c]),
             )
@@ -56,7 +56,7 @@ def clock_estimates(
     return tuple(estimates)
 
 
-def _confidence(curve: Curve | None, offset_s: float, sd_s: float) -> float:
+def confidence_of(curve: Curve | None, offset_s: float, sd_s: float) -> float:
     """From how far the best offset stands out from the second best of the search, and from the deviation."""
     if curve is None:
         return 0.0

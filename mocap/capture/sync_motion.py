@@ -2,7 +2,7 @@
 
 With a rig: shifts are searched by how well rays meet (`epipolar_sync`), pairs are joined (`shift_search`), the best
 answers are refined on all pairs at once with drift (`clock_refinement`), and the one that fits best is taken. Without a
-rig: correlation of the speeds of the keypoints (`velocity_correlation`).
+rig: correlation of the speeds of the keypoints (`sync_speed`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import Field
 from calibration.camera import Rig
 from mocap.capture.motion_clocks import clock_estimates, usual_centre
 from mocap.capture.motion_tracks import TrackConfig, half_width_s, person_tracks, ray_tracks
+from mocap.capture.sync_speed import sync_by_speed
 from mocap.core.clock import ClockEstimate
 from mocap.core.keypoints import Detections2D
 from mocap.geometry.clock_refinement import ClockFit, refine_clocks
@@ -59,7 +60,7 @@ class _Search:
 def sync_by_motion(
     detections: Detections2D,
     stamps_s: Mapping[str, Float[np.ndarray, "_"]],
-    rig: Rig,
+    rig: Rig | None,
     config: MotionSyncConfig = DEFAULT,
     *,
     reference: str | None = None,
@@ -69,7 +70,11 @@ def sync_by_motion(
 
     detections: frames of each camera counted on its own; stamps_s: camera -> stamps of its frames. around_s: where the
     search of a camera's offset is centred; by default 0, or where takes start together if their stamps do not overlap.
+    Without a rig only speeds are compared (`sync_speed`): coarser, and without a drift.
     """
+    if rig is None:
+        search_s = config.search_s
+        return sync_by_speed(detections, stamps_s, config, search_s=search_s, reference=reference, around_s=around_s)
     first = reference or detections.cameras[0]
     names = [first, *(name for name in detections.cameras if name != first)]
     half = half_width_s({name: stamps_s[name] for name in names}, config)

@@ -82,6 +82,16 @@ def test_the_reference_can_be_chosen(rig):
     assert max(np.abs(e).max() for e in errors_ms(estimates, dict(zip(rig.names, CLOCKS, strict=True))).values()) < 2.0
 
 
+def test_without_a_rig_speeds_alone_tell_the_frames_that_belong_together(rig):
+    times = times_of(rig)
+    detections = detections_of([(1, (0.0, 0.0))], rig, times, noise_px=1.0)
+    estimates = sync_by_motion(detections, stamps_of(rig, times), None, QUICK)
+    wrong = errors_ms(estimates, dict(zip(rig.names, CLOCKS, strict=True)))
+    assert len(wrong) == 2
+    assert max(abs(error[1]) for error in wrong.values()) < 25.0
+    assert all(e.drift_ppm is None and "without a rig" in e.note for e in estimates)
+
+
 def test_a_camera_that_sees_nobody_has_no_estimate(rig):
     times = times_of(rig)
     detections = detections_of([(1, (0.0, 0.0))], rig, times, noise_px=1.0)
@@ -106,21 +116,12 @@ def test_too_few_stamps_are_refused(rig):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("seed", "motion", "detector"), [(2, "squat", "blazepose_like"), (9, "dance", "blazepose_measured")]
-)
-def test_a_walking_body_seen_by_a_detector(seed, motion, detector):
-    from mocap.synthetic.clocks import CameraFaults
-    from sync_worlds import reported_take
+@pytest.mark.parametrize("seed", [1, 16])
+def test_a_body_seen_by_a_detector(seed):
+    from measure_sync_motion import faulty_take
 
-    faults = {
-        "cam02": CameraFaults(offset_s=1.31, drift_ppm=50, dropped=0.01),
-        "cam03": CameraFaults(offset_s=-1.773, drift_ppm=-50, dropped=0.01),
-    }
-    take = reported_take(
-        faults, seed=seed, seconds=20, motions=(motion,), frame_rates=(29.97, 60.0), cameras=3, detector=detector
-    )
+    take, _ = faulty_take(seed, 20.0, cameras=3)
     estimates = sync_by_motion(take.detections, take.stamps_s, take.rig)
     wrong = errors_ms(estimates, take.clocks, 20.0)
     assert len(wrong) == 2
-    assert max(np.abs(error).max() for error in wrong.values()) < 5.0  # measured: 4 ms in 95 % of takes of 20 s
+    assert max(np.abs(error).max() for error in wrong.values()) < 5.0  # measured: 70 of 72 clocks within 4 ms
