@@ -8,6 +8,7 @@ const MODES = ["intrinsics", "extrinsics", "floor", "take"];
 let state = null;
 let mode = null;
 let chosen = null;
+let told = null; // time of the newest event that was heard of
 let heard = 0; // when the state came, to let clocks run between two of them
 
 async function ask(command, fields = {}) {
@@ -43,6 +44,14 @@ function listen() {
   };
 }
 
+// What is bad and new is said at once, wherever the eyes are: a camera that died, a job that failed.
+function warn() {
+  const newest = Math.max(0, ...state.events.map((event) => event.at_s));
+  if (told !== null)
+    for (const event of state.events) if (event.at_s > told && event.level === "bad") toast(event.text);
+  told = Math.max(told ?? 0, newest);
+}
+
 function banner(sentence) {
   byId("banner").hidden = !sentence;
   setText(byId("banner"), sentence);
@@ -76,6 +85,7 @@ function draw() {
     button.setAttribute("aria-busy", String(own && !state.overlay.ready));
   }
   if (state.overlay.message) banner(state.overlay.message);
+  warn();
   byId("slate").hidden = mode !== "take";
   byId("retake").hidden = state.recording !== null || !state.last?.retake;
   tick();
@@ -156,6 +166,7 @@ function record() {
 
 function play(take) {
   const dialog = byId("player"), video = byId("player-video");
+  byId("player-note").hidden = true;
   setText(byId("player-name"), take.name);
   const show = (path, button) => {
     const at = video.currentTime || 0;
@@ -210,6 +221,9 @@ for (const button of document.querySelectorAll("[data-mode]")) button.addEventLi
 for (const button of document.querySelectorAll("[data-overlay]"))
   button.addEventListener("click", () => ask("overlay", { kind: button.dataset.overlay }));
 byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+byId("player-video").addEventListener("error", () => {
+  if (byId("player-video").hasAttribute("src")) byId("player-note").hidden = false;
+});
 byId("record").addEventListener("click", record);
 byId("retake").addEventListener("click", () => ask("retake"));
 byId("slate").addEventListener("submit", (event) => event.preventDefault());
