@@ -96,9 +96,10 @@ class Finder(Protocol):
 
 def board_finder(board: Board) -> Finder:
     """Corners of a board, however it is printed."""
-    finder = BoardFinder(board, LOOK_PX["board"])
+    finders: dict[int, BoardFinder] = {}  # each tries the ways of printing in turn, until one is found to be right
 
     def find(image: np.ndarray, camera: int) -> tuple[np.ndarray, Sequence[tuple[int, int]]]:
+        finder = finders.setdefault(camera, BoardFinder(board, LOOK_PX["board"]))
         seen = finder.find(image, (image.shape[1], image.shape[0]))
         return (np.zeros((0, 0, 2)) if seen is None else seen.xy[None].astype(float)), ()
 

@@ -15,7 +15,10 @@ def test_corners_are_drawn_where_they_were_seen_in_a_picture_of_another_size():
     """Corner 0 of 60 px squares and a margin of 40 px lies at 40 + 60 - 0.5; drawn into half the size at half of it."""
     gray = BOARD.image(60, 40)
     image = np.repeat(gray[..., None], 3, axis=2)
-    points, edges = board_finder(BOARD)(image, 0)
+    find = board_finder(BOARD)
+    looks = [find(image, camera) for _ in range(8) for camera in range(4)]
+    assert {len(points) for points, _ in looks[-4:]} == {1}, "every camera finds out how the board is printed"
+    points, edges = looks[-1]
     assert points.shape == (1, BOARD.n_corners, 2)
     assert points[0, 0] == pytest.approx([99.5, 99.5], abs=0.5)
     overlay = Overlay((image.shape[1], image.shape[0]), points, edges, "board", 0.0)
