@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +22,9 @@ from mocap.cli.record_steps import Pace, Step, asked_steps, whole_day
 from mocap.cli.record_view import screen
 from mocap.core.errors import ConfigError
 from mocap.core.session import Session, SessionCamera
-from mocap.io.session_files import open_session, write_session
-from running_mocap import complaint, invoke, results
+from mocap.io.session_files import open_session, open_take, write_session
+from mocap.io.video import probe_video
+from running_mocap import complaint, invoke, results, start_mocap, wait_for
 
 BOARD = CharucoBoard(5, 7, 0.06, 0.045, "DICT_4X4_50")
 CAMERAS = ("left", "right")
@@ -64,6 +68,41 @@ def test_the_cameras_of_this_computer_are_listed():
     done = invoke("record", "--list", "--json")
     assert done.returncode == 0
     assert isinstance(json.loads(done.stdout), list)
+
+
+@pytest.mark.slow
+def test_the_page_is_served_until_the_command_is_ended(tmp_path):
+    pytest.importorskip("uvicorn")
+    root, log = _session(tmp_path / "day"), tmp_path / "log"
+    running = start_mocap("record", root, "--web", "--port", 0, log=log)
+    try:
+        wait_for(lambda: "http://" in log.read_text(), while_running=running)
+        address = re.findall(r"http://\S+", log.read_text())[0]
+        with urllib.request.urlopen(address, timeout=30) as answer:  # our own loopback
+            assert answer.status == 200
+            assert b"<html" in answer.read().lower()
+    finally:
+        running.terminate()
+        running.wait(60)
+    assert running.returncode == 143
+    assert "fault of the program" not in log.read_text()
+
+
+@pytest.mark.slow
+def test_a_command_that_is_ended_finishes_its_take(tmp_path):
+    root, log = _session(tmp_path / "day"), tmp_path / "log"
+    running = start_mocap("record", root, "--take", "walk", "--seconds", 300, "--headless", log=log)
+    folder = root / "takes" / "walk_01"
+    try:
+        wait_for(lambda: (folder / "video" / "left.mp4").is_file(), while_running=running)
+        time.sleep(1.0)
+    finally:
+        running.terminate()
+        running.wait(60)
+    assert running.returncode == 143
+    assert not (folder / ".recording").exists()
+    assert open_take(folder).cameras == CAMERAS
+    assert len(probe_video(folder / "video" / "left.mp4").times_s) > 5
 
 
 def test_steps_come_in_the_order_of_a_day():
