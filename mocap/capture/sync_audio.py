@@ -337,5 +337,5 @@ def _estimate(
         sd_s=float(clocks.offset_sd_s[column]),
         confidence=float(np.clip(sure * min(1.0, 0.7 + 0.1 * clocks.heard[column]), 0, 1)),
         curve=curve,
-        note=f"{clocks.heard[column]:.0f} {heard.kind} about stamp {clocks.middle_s:.1f} s",
+        note=f"{heard.kind}: {clocks.heard[column]:.0f}, about stamp {clocks.middle_s:.1f} s",
     )
