@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float
 from mocap.core.motion import Motion
 from mocap.evaluation.contact_metrics import foot_points, rest_heights_m
 from mocap.evaluation.evaluate_points import Feet, MatchedPoints, contacts_or_found
-from mocap.synthetic.posing import joint_transforms, rest_joints
+from mocap.geometry.joint_transforms import rest_joints
+from mocap.synthetic.posing import joint_transforms
 
 HEEL_BEHIND_ANKLE = 0.5
 """Of the distance between ankle and ball, which a heel lies behind the ankle."""

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from mocap.core.motion import Motion
 from mocap.core.skin import SkinnedMesh, four_weights
-from mocap.geometry.kinematics import forward_kinematics
-from mocap.geometry.rotations import quat_to_matrix
-from mocap.models.body_family import BodyMesh, rest_joints
+from mocap.geometry.joint_transforms import world_from_tpose
+from mocap.models.body_family import BodyMesh
 
 
 def joint_transforms(motion: Motion) -> Float[np.ndarray, "T J 3 4"]:
     """world_from_tpose of every joint in every frame: what it does to points given where they are in the T-pose, m."""
-    skeleton = motion.skeleton
-    local, root, offsets = (
-        torch.from_numpy(a.copy()) for a in (motion.local_rotations, motion.root_translation, skeleton.rest_offsets)
-    )
-    world, positions = forward_kinematics(local, root, offsets, skeleton.parents)
-    R = quat_to_matrix(world).numpy()
-    joints = rest_joints(skeleton.rest_offsets, skeleton.parents)
-    shift = positions.numpy() - np.einsum("tjab,jb->tja", R, joints)
-    return np.concatenate([R, shift[..., None]], axis=-1)
+    return world_from_tpose(motion.skeleton, motion.local_rotations, motion.root_translation)
 
 
 def skinned(

@@ -14,12 +14,12 @@ from scipy.sparse import csr_array
 from mocap.core.errors import InputError
 from mocap.core.keypoints import KeypointSet
 from mocap.core.skeleton import SkeletonDefinition, load_skeleton
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.geometry.kinematics import descends_from, forward_kinematics
 from mocap.geometry.rotations import quat_multiply, quat_to_matrix
 from mocap.synthetic.body_parts import body_parts, fitted_parts, margins
 from mocap.synthetic.body_points import place_of
 from mocap.synthetic.capsules import BodyParts, PlacedParts, place_parts
-from mocap.synthetic.posing import rest_joints
 
 BodyKind = Literal["auto", "anny", "humanoid"]
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from mocap.core.skeleton import SkeletonDefinition, load_skeleton
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.synthetic.capsules import BodyParts
-from mocap.synthetic.posing import rest_joints
 
 MARGIN_BASE_M = 0.03
 """How far before a point on the skin its own body may begin: skin is soft, and capsules are coarse."""

@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 from mocap.core.config import Config
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
+from mocap.geometry.joint_transforms import rest_joints
+from mocap.signal.contacts import hysteresis, without_short
 from mocap.synthetic.gait import joint_poses
-from mocap.synthetic.posing import rest_joints
 
 SIDES = ("Left", "Right")
 HEEL_SHARE = 0.4
@@ -72,8 +73,7 @@ def foot_contacts(motion: Motion, config: FootContactConfig | None = None) -> Bo
     sure = ((height < config.low_m) & (speed < config.slow_m_s)).reshape(-1, 4)
     maybe = ((height < config.high_m) & (speed < config.fast_m_s)).reshape(-1, 4)
     shortest = config.min_s * motion.fps
-    columns = [_without_short(_hysteresis(sure[:, n], maybe[:, n]), shortest) for n in range(4)]
-    return np.stack(columns, axis=-1)
+    return without_short(hysteresis(sure, maybe), shortest)
 
 
 def _slower_speed(paths: Float[np.ndarray, "T *n 3"], fps: float) -> Float[np.ndarray, "T *n"]:
@@ -81,30 +81,6 @@ def _slower_speed(paths: Float[np.ndarray, "T *n 3"], fps: float) -> Float[np.nd
         return np.zeros(paths.shape[:-1])
     speed = np.linalg.norm(np.diff(paths, axis=0), axis=-1) * fps
     return np.minimum(np.concatenate([speed[:1], speed]), np.concatenate([speed, speed[-1:]]))
-
-
-def _hysteresis(sure: Bool[np.ndarray, "T"], maybe: Bool[np.ndarray, "T"]) -> Bool[np.ndarray, "T"]:
-    """Runs of `maybe` from their first sure frame to their last."""
-    result = np.zeros(len(sure), dtype=bool)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], (maybe | sure).astype(np.int8), [0]])))
-    for start, stop in edges.reshape(-1, 2):
-        inside = start + np.flatnonzero(sure[start:stop])
-        if len(inside):
-            result[inside[0] : inside[-1] + 1] = True
-    return result
-
-
-def _without_short(values: Bool[np.ndarray, "T"], shortest: float) -> Bool[np.ndarray, "T"]:
-    """Short gaps filled, then short runs dropped; those at the take's ends stay."""
-    values = values.copy()
-    for state in (False, True):
-        edges = np.flatnonzero(np.diff(values.astype(np.int8))) + 1
-        starts, stops = np.concatenate([[0], edges]), np.concatenate([edges, [len(values)]])
-        for start, stop in zip(starts, stops, strict=True):
-            inside = start > 0 and stop < len(values)
-            if values[start] == state and inside and stop - start < shortest:
-                values[start:stop] = not state
-    return values
 
 
 def palm_point(skeleton: SkeletonDefinition, side: str) -> Float[np.ndarray, "3"]:

@@ -11,10 +11,10 @@ from scipy.ndimage import map_coordinates
 from scipy.sparse import coo_array, csc_array, diags_array
 from scipy.sparse.linalg import splu
 
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.synthetic.body import Body
 from mocap.synthetic.body_atlas import BodyAtlas, load_body_atlas
 from mocap.synthetic.patches import Patch, vertex_normals
-from mocap.synthetic.posing import rest_joints
 
 STATURE_M = 1.72
 """Of the person for whom the cuts are given in metres; others get them in proportion."""

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mocap.core.skeleton import SkeletonDefinition
-from mocap.synthetic.posing import rest_joints
+from mocap.geometry.joint_transforms import rest_joints
 
 SIDES = ("Left", "Right")
 SIGN = {"Left": 1.0, "Right": -1.0}

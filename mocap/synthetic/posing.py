@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from mocap.core.motion import Motion
-from mocap.core.skeleton import SkeletonDefinition
-from mocap.geometry.kinematics import forward_kinematics
-from mocap.geometry.rotations import quat_to_matrix
+from mocap.geometry.joint_transforms import world_from_tpose
 from mocap.signal.resample_motion import poses_at
-
-
-def rest_joints(skeleton: SkeletonDefinition) -> Float[np.ndarray, "J 3"]:
-    """Where the joints are in the T-pose, m: the root above the origin, soles on the floor."""
-    joints = np.array(skeleton.rest_offsets)
-    for joint in range(1, len(skeleton)):
-        joints[joint] += joints[skeleton.parents[joint]]
-    return joints
 
 
 def joint_transforms(motion: Motion, time_s: Float[np.ndarray, "N"] | None = None) -> Float[np.ndarray, "N J 3 4"]:
@@ -31,16 +20,7 @@ def joint_transforms(motion: Motion, time_s: Float[np.ndarray, "N"] | None = Non
         rotations, root = motion.local_rotations, motion.root_translation
     else:
         rotations, root = poses_at(motion, time_s)
-    skeleton = motion.skeleton
-    world, positions = forward_kinematics(
-        torch.from_numpy(np.array(rotations)),
-        torch.from_numpy(np.array(root)),
-        torch.from_numpy(np.array(skeleton.rest_offsets)),
-        skeleton.parents,
-    )
-    R = quat_to_matrix(world).numpy()
-    shift = positions.numpy() - np.einsum("njab,jb->nja", R, rest_joints(skeleton))
-    return np.concatenate([R, shift[..., None]], axis=-1)
+    return world_from_tpose(motion.skeleton, rotations, root)
 
 
 def follow(

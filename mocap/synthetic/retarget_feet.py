@@ -14,7 +14,7 @@ from scipy.linalg import solveh_banded
 from scipy.ndimage import gaussian_filter1d
 
 from mocap.core.skeleton import SkeletonDefinition
-from mocap.synthetic.posing import rest_joints
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.synthetic.retarget_pose import Turns, arc, unit
 from mocap.synthetic.retarget_source import SIDES, HumanSource
 

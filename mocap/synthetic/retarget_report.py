@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 from mocap.core.config import Report
 from mocap.core.motion import Motion
 from mocap.core.skeleton import SkeletonDefinition
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.io.bvh_file import BvhFile
-from mocap.synthetic.posing import joint_transforms, rest_joints
+from mocap.synthetic.posing import joint_transforms
 from mocap.synthetic.retarget import source_at_scale
 from mocap.synthetic.retarget_feet import foot_nodes, hip_offset, soles_of, touching_feet
 from mocap.synthetic.retarget_pose import HUMANOID, Turns, arc, unit

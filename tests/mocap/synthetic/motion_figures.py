@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mocap.core.skeleton import load_skeleton
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.geometry.rotations import quat_conjugate, quat_multiply, quat_to_rotvec
 from mocap.synthetic.body_parts import body_parts
 from mocap.synthetic.capsules import place_parts
 from mocap.synthetic.contacts import foot_contacts, sole_paths
 from mocap.synthetic.gait import joint_poses
 from mocap.synthetic.motion_build import Build
-from mocap.synthetic.posing import joint_transforms, rest_joints
+from mocap.synthetic.posing import joint_transforms
 from mocap.synthetic.retarget_report import outside_limits
 
 EDGE_S = 0.025

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 from mocap.core.errors import InputError
 from mocap.core.motion import Motion
 from mocap.core.skeleton import load_skeleton
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.synthetic.body import Body, BodyShape, make_body
 from mocap.synthetic.body_model import load_body_model
 from mocap.synthetic.body_tpose import joint_of_bone, posed_heads, skinned, tpose_turns
-from mocap.synthetic.posing import follow, follow_in_time, joint_transforms, rest_joints
+from mocap.synthetic.posing import follow, follow_in_time, joint_transforms
 
 pytest.importorskip("anny", reason="bodies are made from Anny")
 

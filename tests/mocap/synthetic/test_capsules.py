@@ -13,6 +13,7 @@ from camera_worlds import mixed_rig
 from mocap.core.keypoints import load_keypoint_set
 from mocap.core.skeleton import load_skeleton
 from mocap.core.truth import Visibility
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.synthetic.body_parts import TRUNK_PARTS, body_parts, depths, fitted_parts, margins
 from mocap.synthetic.body_points import keypoints_on_body
 from mocap.synthetic.capsules import (
@@ -25,7 +26,7 @@ from mocap.synthetic.capsules import (
     visibility,
 )
 from mocap.synthetic.gait import walk_and_reach
-from mocap.synthetic.posing import follow, follow_in_time, joint_transforms, rest_joints
+from mocap.synthetic.posing import follow, follow_in_time, joint_transforms
 
 SKELETON = load_skeleton()
 SET = load_keypoint_set("blazepose33")

@@ -5,11 +5,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.synthetic.appearance import DressedBody, dress, sample_outfit
 from mocap.synthetic.body import Body, BodyShape, make_body
 from mocap.synthetic.outfit import CHILD_AGE, Outfit
 from mocap.synthetic.pages import BOTTOM, EXTRA, HAIR, SKIN, TOP
-from mocap.synthetic.posing import rest_joints
 from mocap.synthetic.scene import Surface
 
 pytest.importorskip("anny", reason="bodies are made from Anny")

@@ -10,11 +10,11 @@ import pytest
 from mocap.core.joint_names import part_of, roles_by_name, words_of
 from mocap.core.joint_topology import chain_between, common_ancestor, roles_by_shape
 from mocap.core.skeleton import load_skeleton
+from mocap.geometry.joint_transforms import rest_joints
 from mocap.io.asf_amc import find_asf, read_asf_amc
 from mocap.io.bvh import end_positions, joint_positions, read_bvh
 from mocap.synthetic.gait import joint_poses, walk_and_reach
 from mocap.synthetic.motion_mirror import mirror_motion
-from mocap.synthetic.posing import rest_joints
 from mocap.synthetic.retarget_feet import planted_ankle, soles_of, two_bones
 from mocap.synthetic.retarget_floor import floating
 from mocap.synthetic.retarget_source import nearest_rotation
