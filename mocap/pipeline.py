@@ -28,7 +28,7 @@ from mocap.exported_files import exported_files
 from mocap.geometry.marker_views import SeenInViews
 from mocap.io import artefacts
 from mocap.io.artefacts import remove_leftovers
-from mocap.io.subject_heatmaps import SubjectHeatmaps
+from mocap.io.subject_heatmaps import OriginalFrames, SubjectHeatmaps, original_frames
 from mocap.io.take_times import take_times
 from mocap.io.take_videos import probe_take
 from mocap.io.video import VideoInfo
@@ -37,7 +37,7 @@ from mocap.models.learned_triangulation import require_weights, weights_key
 from mocap.provenance import combine, config_key, files_key, rig_key, source_key
 from mocap.segmented_detection import forget_parts
 from mocap.stage_cache import CachedStage, Codec, Observer, SilentObserver
-from mocap.stages.align import AlignConfig, align, cut_to_frames
+from mocap.stages.align import AlignConfig, align, aligned_sources, cut_to_frames
 from mocap.stages.associate import AssociateConfig, associate
 from mocap.stages.detect import DetectConfig
 from mocap.stages.export import FORMATS, ExportConfig, export
@@ -213,7 +213,7 @@ def associated_take(
         stages[0].report_path.unlink(missing_ok=True)
     points: Keypoints2D = _get(stages, job.take)
     forget_parts(job.folders.derived)
-    with run.heatmaps(points, stages[0]) as heatmaps:
+    with run.heatmaps(points, stages) as heatmaps:
         yield AssociatedTake(points, run.prepared.rig, heatmaps)
 
 
@@ -254,7 +254,7 @@ class _Run:
         triangulated = self._stage(
             "triangulate",
             KEYPOINTS_3D,
-            lambda points: self._triangulate(points, detected),
+            lambda points: self._triangulate(points, (detected, aligned)),
             repaired,
             self._learned_key(),
         )
@@ -307,27 +307,38 @@ class _Run:
             detected.report_path.unlink(missing_ok=True)
 
     @contextmanager
-    def heatmaps(self, points: Keypoints2D, detected: CachedStage[Any]) -> Iterator[HeatmapSource | None]:
+    def heatmaps(self, points: Keypoints2D, stages: Sequence[CachedStage[Any]]) -> Iterator[HeatmapSource | None]:
         """Those of the people in `points`; None where the method reads none, or none were kept. Views in which left and
         right were put back have none: theirs are still exchanged."""
+        detected, aligned = stages[:2]
         if not (self.wants_heatmaps and self.config.triangulate.reads_heatmaps and self.has_heatmaps(detected)):
             yield None
             return
+        found, moved = detected.get(), aligned.get()
         try:
-            source = SubjectHeatmaps(self.job.folders.derived / "heatmaps", points, detected.get())
+            places = self._original_frames(found, moved)
+            source = SubjectHeatmaps(self.job.folders.derived / "heatmaps", points, moved, places)
         except FileFormatError:  # a network without any
             yield None
             return
         with source:
             yield source
 
+    def _original_frames(self, found: Detections2D, aligned: Detections2D) -> OriginalFrames | None:
+        """Where aligned people were seen; None where frames are taken as they are counted."""
+        times = take_times(self.job.take, self.prepared.infos, n_frames=found.n_frames)
+        if times is None:
+            return None
+        source = aligned_sources(found, times, self.config.align, fps=self.prepared.fps)
+        return original_frames(aligned, found, source)
+
     def _learned_key(self) -> str:
         """What a learned method's points depend on besides the code: its weights."""
         config = self.config.triangulate
         return weights_key(config.method, config.learned)
 
-    def _triangulate(self, points: Keypoints2D, detected: CachedStage[Any]) -> tuple[Keypoints3D, Report]:
-        with self.heatmaps(points, detected) as heatmaps:
+    def _triangulate(self, points: Keypoints2D, stages: Sequence[CachedStage[Any]]) -> tuple[Keypoints3D, Report]:
+        with self.heatmaps(points, stages) as heatmaps:
             told = Evidence(heatmaps, progress=lambda done, total: self.observer.progressed("triangulate", done, total))
             return triangulate(points, self.prepared.rig, self.config.triangulate, told)
 

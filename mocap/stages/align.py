@@ -83,7 +83,7 @@ def align(
     """
     common = common_times(times_s, config, fps=fps)
     aligned = {name: resampled_camera(detections, name, times, common, config) for name, times in times_s.items()}
-    result = _joined(detections, aligned, common.n_frames)
+    result, _ = _joined(detections, aligned, common.n_frames)
     report = AlignReport(
         n_frames=common.n_frames,
         start_s=common.start_s,
@@ -92,6 +92,19 @@ def align(
         sentences=_sentences(times_s, aligned),
     )
     return result, report
+
+
+def aligned_sources(
+    detections: Detections2D,
+    times_s: Mapping[str, Float[np.ndarray, "..."]],
+    config: AlignConfig,
+    *,
+    fps: float,
+) -> Int[np.ndarray, "N"]:
+    """The row of the detections nearest in time to each row of what `align` makes of them."""
+    common = common_times(times_s, config, fps=fps)
+    aligned = {name: resampled_camera(detections, name, times, common, config) for name, times in times_s.items()}
+    return _joined(detections, aligned, common.n_frames)[1]
 
 
 def common_times(times_s: Mapping[str, Float[np.ndarray, "..."]], config: AlignConfig, *, fps: float) -> CommonTimes:
@@ -164,27 +177,29 @@ def _pieces(
 
 def _joined(
     detections: Detections2D, aligned: Mapping[str, tuple[Int[np.ndarray, "n"], Resampled]], n_frames: int
-) -> Detections2D:
-    """All cameras' sightings, in the order of the given ones."""
+) -> tuple[Detections2D, Int[np.ndarray, "N"]]:
+    """All cameras' sightings, by frame and camera, then in the order of the given ones; and which those are."""
     found = [found for _, found in aligned.values()]
     source = np.concatenate([rows[part.row] for rows, part in aligned.values()])
     cameras = [np.full(len(part.row), detections.cameras.index(name)) for name, (_, part) in aligned.items()]
     confidence = np.concatenate([part.confidence for part in found])
     seen = np.flatnonzero((confidence > 0).any(-1) | np.concatenate([part.same for part in found]))
-    seen = seen[np.argsort(source[seen], kind="stable")]
+    moment, camera = np.concatenate([part.moment for part in found]), np.concatenate(cameras)
+    seen = seen[np.lexsort((source[seen], camera[seen], moment[seen]))]
     values = np.concatenate([part.values for part in found])[seen]
-    return Detections2D(
+    result = Detections2D(
         detections.cameras,
         n_frames,
         detections.keypoint_set,
-        frame=np.concatenate([part.moment for part in found])[seen],
-        camera=np.concatenate(cameras)[seen],
+        frame=moment[seen],
+        camera=camera[seen],
         track=detections.track[source[seen]],
         xy=np.concatenate([part.xy for part in found])[seen],
         confidence=np.clip(confidence[seen], 0.0, 1.0),
         box=values[:, :4],
         score=np.clip(values[:, 4], 0.0, 1.0),
     )
+    return result, source[seen]
 
 
 def _with_rows(detections: Detections2D, n_frames: int) -> Detections2D:

@@ -116,7 +116,7 @@ def test_a_second_run_does_nothing(done):
         ("smooth", {"smooth": SmoothConfig(cutoff_hz=4)}),
         ("repair", {"repair": RepairConfig(enabled=False)}),
         ("solve", {"solve": SolveConfig(smoothness=3)}),
-        ("feet", {"feet": FeetConfig(enabled=False)}),
+        ("solve", {"feet": FeetConfig(enabled=False)}),
         ("export", {"export": mocap.pipeline.ExportConfig(unit="m")}),
     ],
 )

@@ -10,9 +10,9 @@ import pytest
 from camera_worlds import mixed_rig
 from mocap.core.errors import FileFormatError, InputError
 from mocap.core.heatmaps import HeatmapSource
-from mocap.core.keypoints import Keypoints2D
+from mocap.core.keypoints import Detections2D, Keypoints2D
 from mocap.io.heatmap_file import HeatmapWriter
-from mocap.io.subject_heatmaps import NO_TRACK, SubjectHeatmaps, tracks_of_points
+from mocap.io.subject_heatmaps import NO_TRACK, SubjectHeatmaps, original_frames, shifted, tracks_of_points
 from people_worlds import KEYPOINTS, Seen, body, seen_by
 
 SIZE = (12, 10)
@@ -95,3 +95,46 @@ def test_heatmaps_of_other_people_or_none_at_all_are_told(seen, tmp_path):
     others = Keypoints2D(("a", "b"), KEYPOINTS, points.xy[:, :, :2], points.confidence[:, :, :2], 50.0)
     with pytest.raises(InputError, match="not of the same cameras"):
         tracks_of_points(others, seen.detections)
+
+
+def test_heatmaps_move_by_whole_and_half_cells():
+    """Joint 0 by (2, 1), joint 1 by half a cell to the right: the mean of neighbours; what leaves the map is lost."""
+    heatmaps = np.zeros((2, 6, 8), dtype=np.float16)
+    heatmaps[0, 2, 3], heatmaps[1, 2, 3], heatmaps[0, 5, 7] = 1.0, 1.0, 1.0
+    moved = shifted(heatmaps, np.array([[2.0, 1.0], [0.5, 0.0]]))
+    assert moved.dtype == np.float16
+    expected = np.zeros((2, 6, 8))
+    expected[0, 3, 5], expected[1, 2, 3], expected[1, 2, 4] = 1.0, 0.5, 0.5
+    np.testing.assert_array_equal(moved, expected)
+
+
+def test_heatmaps_of_the_nearest_frame_follow_their_keypoints(seen, tmp_path):
+    """Detections at times of their own: result frame f was seen in frame f + 1, all keypoints 8 px further right, the
+    first one 4 px more than that."""
+    whole = seen.detections
+    kept = whole.frame >= 1
+    found = whole.select(kept)
+    xy = found.xy + [8.0, 0.0]
+    xy[:, 0] += [4.0, 0.0]
+    fields = {name: getattr(found, name) for name in ("camera", "track", "confidence", "box", "score")}
+    aligned = Detections2D(found.cameras, 5, KEYPOINTS, frame=found.frame - 1, xy=xy, **fields)
+    points_xy = np.full((5, 2, len(found.cameras), len(KEYPOINTS), 2), np.nan)
+    confidence = np.zeros(points_xy.shape[:-1])
+    person = seen.person[kept]
+    points_xy[aligned.frame, person, aligned.camera] = aligned.xy
+    confidence[aligned.frame, person, aligned.camera] = aligned.confidence
+    points = Keypoints2D(found.cameras, KEYPOINTS, points_xy, confidence, 50.0)
+    places = original_frames(aligned, whole, np.flatnonzero(kept))
+    with SubjectHeatmaps(written(seen, tmp_path), points, aligned, places) as source:
+        batch = source.read(range(5))
+    frame, person_, camera = (int(i[0]) for i in np.nonzero(batch.seen))
+    own, affine = heatmaps_of(frame + 1, camera, int(source.tracks[frame, person_, camera]))
+    known = np.isfinite(points_xy[frame, person_, camera]).all(-1)
+    expected = affine + [[0, 0, 8.0], [0, 0, 0.0]]
+    np.testing.assert_allclose(batch.px_from_heatmap[frame, person_, camera], expected)
+    rest = known & (np.arange(len(known)) > 0)
+    given = own[: len(KEYPOINTS)].astype(np.float16)
+    np.testing.assert_array_equal(batch.heatmaps[frame, person_, camera][rest], given[rest])
+    if known[0]:
+        cells = np.linalg.solve(affine[:, :2], [4.0, 0.0])
+        np.testing.assert_array_equal(batch.heatmaps[frame, person_, camera][0], shifted(given[:1], cells[None])[0])
