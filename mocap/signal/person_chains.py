@@ -24,6 +24,10 @@ def person_chains(
 ) -> Int[np.ndarray, "R"]:
     """Of one camera's sightings, sorted by frame: the number of the person each belongs to, the most seen first; -1 for
     pieces too short to be anybody. No two rows of one frame have the same number."""
+    # Detectors that look at every n-th frame leave no neighbours but those.
+    looked = np.unique(frame)
+    stride = max(1, int(np.median(np.diff(looked)))) if len(looked) > 1 else 1
+    frame = frame // stride
     piece = tracklets(frame, np.zeros_like(frame), track, xy, size_px)
     order = np.argsort(piece, kind="stable")
     ids, first, count = np.unique(piece[order], return_index=True, return_counts=True)

@@ -35,3 +35,8 @@ def test_glimpses_are_nobody():
     frame, track, xy, size = sightings((np.arange(20), 100.0, 0.0), (np.arange(5, 7), 900.0, 0.0))
     owner = person_chains(frame, track, xy, size, stamp_s=frame / 30)
     assert (owner[xy[:, 0, 0] > 500] == -1).all()
+
+
+def test_every_third_frame_is_enough():
+    frame, track, xy, size = sightings((np.arange(1, 90, 3), 400.0, 1.0))
+    assert set(person_chains(frame, track, xy, size, stamp_s=frame / 30)) == {0}
