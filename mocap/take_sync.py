@@ -19,6 +19,7 @@ from mocap.capture.sync import CameraClock, choose_clocks
 from mocap.capture.sync_audio import AudioSyncConfig, audio_estimates, take_sounds
 from mocap.capture.sync_light import flash_estimates
 from mocap.capture.sync_motion import MotionSyncConfig, sync_by_motion
+from mocap.capture.sync_speed import sync_by_speed
 from mocap.capture.sync_timestamps import timestamp_estimates
 from mocap.core.clock import METHODS, Clock, ClockEstimate, FrameFaults
 from mocap.core.config import Config
@@ -262,21 +263,19 @@ class _Asked:
     def _motion(self) -> Sequence[ClockEstimate]:
         material = self.material
         rig = material.rig
-        if rig is None:
-            raise InputError("motion needs a calibration", remedy="Calibrate the session first, or give --rig.")
+        if rig is None and material.config.method == "auto" and not material.found_before:
+            raise InputError("motion says much only with a calibration", remedy="Calibrate first, or give --rig.")
         around = {
             name: clock.chosen.offset_s
             for name, clock in self.choice().items()
             if clock.chosen is not None and clock.confidence >= material.config.enough_confidence
         }
-        return sync_by_motion(
-            material.detections,
-            material.stamps,
-            rig,
-            material.config.motion,
-            reference=self.reference,
-            around_s=around,
-        )
+        config, found, stamps = material.config.motion, material.detections, material.stamps
+        if rig is None:
+            return sync_by_speed(
+                found, stamps, config, search_s=config.search_s, reference=self.reference, around_s=around
+            )
+        return sync_by_motion(found, stamps, rig, config, reference=self.reference, around_s=around)
 
 
 def _sync(material: _Material, reference: str, chosen: Mapping[str, CameraClock], least: float) -> TakeSync:
