@@ -53,6 +53,7 @@ class SynthSource:
         self._clips: dict[Path, Clip] = {}
         self._idle: VideoFrame | None = None
         self._fps = 30.0
+        self._on: tuple[Clip, float] | None = None
 
     def open(self) -> SourceInfo:
         try:
@@ -74,7 +75,7 @@ class SynthSource:
         size = infos[-1].size
         self._idle = _empty_picture(size, self._camera)
         with self._lock:
-            self._player = Player(self._nothing(time.monotonic()), 0.0)
+            self._player = Player(self._now_playing(), 0.0)
         return SourceInfo(size, self._fps, "synth", "hardware", f"camera {self._camera} of {self._root.name}")
 
     def read(self, timeout_s: float) -> SourceFrame:
@@ -88,12 +89,11 @@ class SynthSource:
         path = None if scene is None else self._path_of(scene)
         clip = None if path is None else self._clip(path)
         with self._lock:
+            self._on = None if clip is None else (clip, start_s)
             old = self._player
             if old is None:
                 return
-            begin = time.monotonic() + 1 / self._fps  # a picture of before may just be on its way
-            pictures = self._nothing(begin) if clip is None else self._playing(clip, begin, start_s)
-            self._player = Player(pictures, 0.0)
+            self._player = Player(self._now_playing(1 / self._fps), 0.0)  # a picture of before may be on its way
             old.stop()
 
     def scene_seconds(self, scene: Scene) -> float | None:
@@ -106,6 +106,11 @@ class SynthSource:
             if self._player is not None:
                 self._player.stop()
             self._player = None
+
+    def _now_playing(self, after_s: float = 0.0) -> Iterator[TimedPicture]:
+        """What is on, also for who opens the camera anew while a clip plays."""
+        begin = time.monotonic() + after_s
+        return self._nothing(begin) if self._on is None else self._playing(self._on[0], begin, self._on[1])
 
     def _playing(self, clip: Clip, begin_s: float, start_s: float) -> Iterator[TimedPicture]:
         last_s = start_s + float(clip.time_s.max())

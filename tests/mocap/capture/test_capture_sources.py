@@ -219,6 +219,16 @@ def test_every_scene_has_the_clip_that_belongs_to_it(synthetic, scene, first):
     assert {name: numbers[0][0] for name, numbers in shown.items() if numbers} == first
 
 
+def test_who_opens_a_camera_anew_meets_the_scene_that_plays(synthetic):
+    source, _ = opened("synth:rig", synthetic.parent, "cam1")
+    source.set_scene(Scene("take", take="walk"), start_s=time.monotonic() + 0.5)
+    source.close()
+    source.open()
+    numbers = [read_number(source.read(WAIT_S).image) for _ in range(40)]
+    source.close()
+    assert [number for number in numbers if number is not None] == [0, 1, 3, 4, 5]
+
+
 def test_lengths_of_scenes_are_known_beforehand(synthetic):
     source, _ = opened("synth:rig", synthetic.parent, "cam1")
     assert source.scene_seconds(Scene("extrinsics")) == pytest.approx(3 / 50)
