@@ -15,6 +15,7 @@ from pydantic import Field
 
 from calibration.camera import Rig
 from calibration.formats import read_calibration
+from mocap.capture.sound_places import HandPlaces
 from mocap.capture.sync import CameraClock, choose_clocks
 from mocap.capture.sync_audio import AudioSyncConfig, audio_estimates, take_sounds
 from mocap.capture.sync_light import flash_estimates
@@ -146,6 +147,11 @@ class _Material:
     def found_before(self) -> bool:
         return (self.derived / "detect.json").is_file() or not self.take.videos
 
+    @property
+    def people_known(self) -> bool:
+        """Whether asking for `detections` costs next to nothing."""
+        return self.found_before or "detections" in self.__dict__
+
     @cached_property
     def detections(self) -> Detections2D:
         """Without the frames that show an earlier one again."""
@@ -199,6 +205,7 @@ class _Asked:
         self.material, self.reference = material, reference
         self.estimates: list[ClockEstimate] = []
         self.notes: list[str] = []
+        self._heard_with_hands = False
         self._methods: dict[str, Callable[[], Sequence[ClockEstimate]]] = {
             "timestamps": self._timestamps,
             "audio": self._audio,
@@ -215,6 +222,10 @@ class _Asked:
         for name in METHODS:
             if name in self._methods and (name != "motion" or self.material.found_before or not self._enough()):
                 self._ask(name, alone=False)
+        heard = [estimate for estimate in self.estimates if estimate.method == "audio"]
+        if heard and self._hands() is not None and not self._heard_with_hands:
+            self.estimates = [estimate for estimate in self.estimates if estimate.method != "audio"]
+            self._ask("audio", alone=False)
 
     def choice(self) -> dict[str, CameraClock]:
         stamps = self.material.stamps[self.reference]
@@ -254,7 +265,15 @@ class _Asked:
         material = self.material
         tracks = take_sounds(material.take.videos, material.stamps)
         first = self.reference if self.reference in tracks else None
-        return audio_estimates(tracks, reference=first, rig=material.rig, config=material.config.audio)
+        hands = self._hands()
+        self._heard_with_hands = hands is not None
+        return audio_estimates(tracks, reference=first, rig=material.rig, places=hands, config=material.config.audio)
+
+    def _hands(self) -> HandPlaces | None:
+        """Where what claps is, once people were found: sound takes 9 ms for 3 m."""
+        material = self.material
+        rig = material.rig if material.people_known else None
+        return None if rig is None else HandPlaces(material.detections, material.stamps, rig)
 
     def _flash(self) -> Sequence[ClockEstimate]:
         light = {name: found.brightness for name, found in self.material.light.items()}
