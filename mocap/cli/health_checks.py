@@ -244,6 +244,10 @@ def extras(probes: dict[str, Probe]) -> Iterable[Check]:
         yield Check("extra smpl", "optional", detail, install.format("smpl"))
     else:
         yield Check("extra smpl", "ok", f"smplx {_version('smplx')} (non-commercial licence)")
+    if _version("starlette") is None or _version("uvicorn") is None:
+        yield Check("extra web", "optional", "not installed: recording from a browser", install.format("web"))
+    else:
+        yield Check("extra web", "ok", f"starlette {_version('starlette')}, uvicorn {_version('uvicorn')}")
 
 
 def programs() -> Iterable[Check]:
