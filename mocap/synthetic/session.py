@@ -183,6 +183,8 @@ def _write_take(plan: _Plan, truth: TakeTruth) -> None:
         _write_reports(plan, truth)
         return
     _write_timestamps(plan)
+    if _one_clock(plan):
+        _write_take_table(plan, 'clocks = "shared"')
 
 
 def _write_reports(plan: _Plan, truth: TakeTruth) -> None:
@@ -193,8 +195,17 @@ def _write_reports(plan: _Plan, truth: TakeTruth) -> None:
     ]
     folder = plan.take_root / "detections"
     write_reports(plan.rig, plan.clocks, views, folder, errors=preset(config.detector), seed=config.seed)
-    text = f"[take]\nfps = {config.fps}\n"
-    (plan.take_root / "take.toml").write_text(text, encoding="utf-8", newline="\n")
+    _write_take_table(plan, f"fps = {config.fps}")
+
+
+def _one_clock(plan: _Plan) -> bool:
+    """Whether the stamps of all cameras are those of one clock."""
+    told = all(_faults(plan.config, camera).stamps == "clock" for camera in plan.rig)
+    return told and len({(clock.offset_s, clock.rate) for clock in plan.clocks}) == 1
+
+
+def _write_take_table(plan: _Plan, line: str) -> None:
+    (plan.take_root / "take.toml").write_text(f"[take]\n{line}\n", encoding="utf-8", newline="\n")
 
 
 def _write_timestamps(plan: _Plan) -> None:

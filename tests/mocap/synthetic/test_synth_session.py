@@ -16,7 +16,7 @@ from mocap.core.config import load_config
 from mocap.core.errors import ConfigError, InputError
 from mocap.core.keypoints import load_keypoint_set
 from mocap.core.truth import TakeTruth, Visibility
-from mocap.io.session_files import open_session, open_take_of
+from mocap.io.session_files import open_session, open_take, open_take_of
 from mocap.io.truth_file import load_truth
 from mocap.io.video import VideoReader
 from mocap.synthetic.synth_config import SynthConfig
@@ -100,6 +100,13 @@ def test_every_written_frame_has_its_truth(session, truth):
     assert late.clock_rate == pytest.approx(1.0001)
     own = ~late.repeated
     np.testing.assert_allclose(late.stamp_s[own], late.clock_rate * late.time_s[own] + late.clock_offset_s, atol=1e-9)
+
+
+def test_only_takes_of_one_clock_say_so(session):
+    samples = Path(__file__).resolve().parents[3] / "sample_sessions"
+    for take, shared in (("one_person/takes/walk", True), ("phones/takes/clap_and_wave", False)):
+        assert bool(open_take(samples / take).clocks) == shared
+    assert not open_take(session / "takes" / "short").clocks  # of its cameras one is late and another drifts
 
 
 def test_repeated_frames_show_the_picture_before(session, truth):
