@@ -26,6 +26,11 @@ class ClipSet:
     sources: Mapping[str, Path]
     timestamps: Path | None = None
 
+    @property
+    def folder(self) -> Path:
+        """Where the clips are."""
+        return next(iter(self.sources.values())).parent
+
 
 @dataclass(frozen=True, eq=False)
 class CalibrationClips:

@@ -26,12 +26,19 @@ of each camera in the take's sync.toml, which mocap process uses by itself, and 
   mocap sync my_session/takes/walk --method audio --reference cam02
 
   mocap sync my_session/takes/walk --dry-run --json
+
+  mocap sync my_session --method board
+
+The last is for clips of the waved board (calibration/extrinsics) of cameras that ran by themselves: the board says when
+each saw what the others saw. It writes their timestamps.csv, which mocap calibrate uses.
 """
 
 
 def command(
-    take: Annotated[Path, typer.Argument(metavar="TAKE", help="A take of a session: takes/<take>.")],
-    method: Annotated[str, typer.Option(help="auto, timestamps, audio, flash or motion.")] = "auto",
+    take: Annotated[Path, typer.Argument(metavar="TAKE|SESSION", help="A take of a session: takes/<take>.")],
+    method: Annotated[
+        str, typer.Option(help="auto, timestamps, audio, flash or motion; board for a session's clips of the board.")
+    ] = "auto",
     reference: Annotated[
         str | None, typer.Option(metavar="CAM", help="Camera whose clock the others get; default: the first.")
     ] = None,
@@ -46,6 +53,9 @@ def command(
 ) -> None:
     """Put the cameras of a take on one clock."""
     start_plain_log()
+    if method == "board":
+        sync_clips(take, reference, threads, dry_run=dry_run, as_json=as_json)
+        return
     from mocap.capture.sync_report import sync_page
     from mocap.core.config import load_config
     from mocap.io.artefacts import write_text_atomic
@@ -70,6 +80,32 @@ def command(
     show(result)
     for file in files:
         print_path(file)
+
+
+def sync_clips(session: Path, reference: str | None, threads: int, *, dry_run: bool, as_json: bool) -> None:
+    """Clocks of the clips of a board that was waved."""
+    from mocap.calibrate.clips import find_clips
+    from mocap.calibrate.observed import observe
+    from mocap.calibrate.sync_clips import KIND, clip_clocks, write_clip_times
+
+    clips = find_clips(session)
+    with observer_for_this_output(clips.root.resolve().name) as observer:
+        observed = observe(clips, observer, threads=threads)
+    found = clip_clocks(clips, observed, reference=reference)
+    path = None if dry_run else write_clip_times(found, clips.clips[KIND].folder)
+    if as_json:
+        clocks = {
+            e.camera: {"offset_s": e.offset_s, "rate": e.rate, "sd_ms": 1000 * e.sd_s, "confidence": e.confidence}
+            for e in found.estimates
+        }
+        print_json({"reference": found.reference, "cameras": clocks, "files": [] if path is None else [str(path)]})
+        return
+    tell(f"{len(found.times_s)} cameras on the clock of {escape(found.reference)}, by the board")
+    for e in found.estimates:
+        drift = 1e6 * (e.rate - 1)
+        tell(f"  {escape(e.camera)}: {e.offset_s:+.4f} s, {drift:+.1f} ppm, ± {1000 * e.sd_s:.1f} ms")
+    if path is not None:
+        print_path(path)
 
 
 command.__doc__ = (command.__doc__ or "") + EXAMPLE
