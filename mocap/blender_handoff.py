@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from mocap.core.errors import InputError
 from mocap.core.motion import Motion
+from mocap.core.session import Take
 from mocap.core.skin import SkinnedMesh
 from mocap.io.blender_scene import BlenderScene, find_blender, save_blend, write_blender_script
 from mocap.io.session_files import is_take
+from mocap.io.take_times import take_times
 from mocap.jobs import find_jobs
 from mocap.pipeline import PipelineConfig, prepare
 
@@ -55,5 +58,15 @@ def _scene(
     (job,) = find_jobs([str(take)])
     rig = prepare(job, PipelineConfig()).rig
     own, fps = job.take, motions[0].fps if motions else 0.0
-    starts = {camera: round(-clock.offset_s * fps) for camera, clock in own.clocks.items()}
+    starts = _starts(own, job.folders.derived, fps)
     return BlenderScene(name, motions, skins, rig, own.videos, own.rotations, starts)
+
+
+def _starts(take: Take, derived: Path, fps: float) -> dict[str, int]:
+    """Frames of the motion by which each camera's video begins later, on the clock that they share."""
+    times = take_times(take)
+    report = derived / "align.json"
+    if times is None or not report.is_file():
+        return {}
+    start_s = json.loads(report.read_text(encoding="utf-8"))["report"]["start_s"] or 0.0
+    return {name: round((float(time_s[0]) - start_s) * fps) for name, time_s in times.items()}

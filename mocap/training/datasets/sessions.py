@@ -6,6 +6,7 @@ surroundings as a JPEG, some 20 kB each.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -77,11 +78,29 @@ def take_labels(take: Take, config: SessionLabelConfig) -> tuple[SessionLabels, 
         raise InputError("a take without videos has no pictures to learn from", where=take.root)
     if not associated.is_file():
         raise InputError("is not processed yet", where=take.root, remedy=f"Run: mocap process {take.root}")
+    _check_frames_are_pictures(take)
     session = open_session(take.session_root) if take.session_root is not None else None
     if session is None or session.rig_path is None:
         raise InputError("there is no calibration for this take", where=take.root, remedy="Run: mocap calibrate")
     rig, _ = fit_rig_to_videos(read_calibration(session.rig_path), probe_take(take).infos)
     return session_labels(load_keypoints2d(associated), rig, config)
+
+
+def _check_frames_are_pictures(take: Take) -> None:
+    """That frame k of the results is picture k of every camera: where clocks differ, 2D points lie between pictures."""
+    report = take.root / "derived" / "align.json"
+    found = json.loads(report.read_text(encoding="utf-8"))["report"] if report.is_file() else {}
+    moved = [
+        name
+        for name, camera in found.get("cameras", {}).items()
+        if camera["resampled"] or camera["frames"] != found["n_frames"]
+    ]
+    if moved:
+        raise InputError(
+            f"the 2D points of {', '.join(moved)} were put between pictures, as its cameras have clocks of their own",
+            where=take.root,
+            remedy="Learn from takes whose cameras were in step.",
+        )
 
 
 def session_sources(paths: Sequence[Path], config: SessionLabelConfig | None = None) -> tuple[SessionSource, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from evaluated_takes import true_take, write_take
 from measure_session_labels import measured
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
+from mocap.core.session import Take
 from mocap.core.truth import TakeTruth
 from mocap.io.artefacts import save_keypoints2d
 from mocap.io.video_writer import VideoWriter
 from mocap.training.datasets.labelled_people import HIDDEN, SEEN, UNLABELLED, PeopleSource
 from mocap.training.datasets.pieces import SURROUNDINGS
-from mocap.training.datasets.sessions import SessionSource, session_sources
+from mocap.training.datasets.sessions import SessionSource, session_sources, take_labels
 from mocap.training.session_labels import SessionLabelConfig, session_labels
 from truth_worlds import KEYPOINTS
 
@@ -200,3 +202,18 @@ def test_a_take_that_is_not_ready_is_told(filmed, tmp_path, truth):
     plain = write_take(truth, tmp_path / "plain")
     with pytest.raises(InputError, match="a take without videos has no pictures"):
         SessionSource(plain)
+
+
+def test_points_between_pictures_are_no_labels(tmp_path):
+    derived = tmp_path / "derived"
+    derived.mkdir()
+    (derived / "associate.h5").touch()
+    cameras = {"a": {"frames": 10, "resampled": 0}, "b": {"frames": 10, "resampled": 4}}
+    (derived / "align.json").write_text(json.dumps({"report": {"n_frames": 10, "cameras": cameras}}), encoding="utf-8")
+    take = Take("walk", tmp_path, videos={name: tmp_path / f"{name}.mp4" for name in cameras})
+    with pytest.raises(InputError, match="of b were put between pictures"):
+        take_labels(take, SessionLabelConfig())
+    cameras["b"]["resampled"] = 0
+    (derived / "align.json").write_text(json.dumps({"report": {"n_frames": 10, "cameras": cameras}}), encoding="utf-8")
+    with pytest.raises(InputError, match="no calibration"):
+        take_labels(take, SessionLabelConfig())
