@@ -23,6 +23,9 @@ BLURRED_SHARE = 0.35
 MEMORY = 0.99
 """By which the best sharpness fades from picture to picture: scenes change."""
 
+FLAT = 25
+"""Grey levels between the darkest and the brightest hundredth of a picture that shows nothing: a wall, an idle camera."""
+
 DARK = "the picture is dark: more light, or a longer exposure"
 BRIGHT = "the picture is overexposed: a shorter exposure, or turn away from lamps and windows"
 BLURRED = "the picture has become less sharp: check the focus, hold the board still"
@@ -55,6 +58,9 @@ class FocusMeter:
         measured = float(np.percentile(np.abs(edges), 99))
         self._best = max(self._best * MEMORY, measured)
         sharpness = measured / self._best if self._best > 0 else 1.0
+        shows_nothing = float(np.ptp(np.percentile(small, [1, 99]))) < FLAT
+        if shows_nothing:
+            sharpness = 1.0
         brightness, clipped = float(np.median(small)), float((small >= TOO_BRIGHT).mean())
         return PictureState(sharpness, brightness, clipped, _sentence(sharpness, brightness, clipped))
 

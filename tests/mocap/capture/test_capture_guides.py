@@ -176,3 +176,5 @@ def test_the_meter_tells_of_darkness_glare_and_blur(waved_pictures):
     glare = sharp.copy()
     glare[:, :120] = 255
     assert meter.update(glare).sentence == BRIGHT
+    nothing = meter.update(np.full_like(sharp, 90))
+    assert (nothing.sentence, nothing.sharpness) == ("", 1.0), "a wall is not out of focus"
