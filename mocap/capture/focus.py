@@ -24,7 +24,7 @@ MEMORY = 0.99
 """By which the best sharpness fades from picture to picture: scenes change."""
 
 FLAT = 25
-"""Grey levels between the darkest and the brightest hundredth of a picture that shows nothing: a wall, an idle camera."""
+"""Grey levels between the darkest and the brightest hundredth of a picture that shows nothing, such as a wall."""
 
 DARK = "the picture is dark: more light, or a longer exposure"
 BRIGHT = "the picture is overexposed: a shorter exposure, or turn away from lamps and windows"
