@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import typer
+import sys
 
-from mocap.cli import (
-    batch,
-    board,
-    calibrate,
-    doctor,
-    evaluate,
-    evaluate_dataset,
-    export,
-    fit,
-    models,
-    process,
-    record,
-    retarget,
-    session,
-    sync,
-    synth,
-    train,
-)
-from mocap.cli.console import explained, obey_signals
+try:
+    import typer
+
+    from mocap.cli import (
+        batch,
+        board,
+        calibrate,
+        doctor,
+        evaluate,
+        evaluate_dataset,
+        export,
+        fit,
+        models,
+        process,
+        record,
+        retarget,
+        session,
+        sync,
+        synth,
+        train,
+    )
+    from mocap.cli.console import explained, obey_signals
+except KeyboardInterrupt:  # while the program loads, before it obeys signals by itself
+    sys.exit(130)
 
 app = typer.Typer(
     name="mocap",
