@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from mocap.pipeline import STAGES
 from real_takes import as_arguments, short_trial, trial_rig, write_session_of
 from running_mocap import complaint, copy_of_sample, mocap, results, rubbish, start_mocap, wait_for
+from small_disks import Mount, small_disk_at
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,25 +24,11 @@ pytestmark = [
 if sys.platform != "win32":
     import resource
 
-Mount = Callable[[str], None]
-
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[tuple[Path, Mount]]:
-    """A disk of its own, and a function to mount it anew with other options; for root only."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-
-    def mount(options: str) -> None:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("disks can be mounted by root only, and not in every container")
-
-    mount("size=64k")
-    try:
-        yield disk, mount
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    with small_disk_at(tmp_path / "disk", "64k") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -21,6 +21,7 @@ from mocap.io.frame_times import read_frame_times
 from mocap.io.session_files import open_take, write_session
 from mocap.io.video_reader import VideoReader
 from running_mocap import mocap
+from small_disks import Mount, small_disk_at
 from stream_server import StreamServer, stream_server
 
 pytestmark = [
@@ -38,20 +39,9 @@ def server() -> Iterator[StreamServer]:
 
 
 @pytest.fixture
-def small_disk(tmp_path) -> Iterator[tuple[Path, Callable[[str], None]]]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-
-    def mount(options: str) -> None:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("disks can be mounted by root only, and not in every container")
-
-    mount("size=400m")
-    try:
-        yield disk, mount
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+def small_disk(tmp_path) -> Iterator[tuple[Path, Mount]]:
+    with small_disk_at(tmp_path / "disk", "400m") as made:
+        yield made
 
 
 def session_of(root: Path, server: StreamServer) -> Path:

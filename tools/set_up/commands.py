@@ -49,14 +49,16 @@ For `blender` also:
 
 NEXT_STEPS = """
 Next, in Blender
-  File > Import > Motion Capture (.bvh), choose the file, set Scale to 0.01 (it is in centimetres) and keep
-  "Y Up"; tick "Update Scene FPS" and "Update Scene Duration", then press Space to play.
+  File > Import > FBX, choose the .fbx beside it, then press Space to play. For the BVH: File > Import > Motion
+  Capture (.bvh), set Scale to 0.01 (it is in centimetres), tick "Update Scene FPS" and "Update Scene Duration".
 Next, in Unity
   {mocap} export {motion} --preset unity -o walk.fbx
   and put walk.fbx into Assets. In its inspector choose Rig > Animation Type > Humanoid, Apply.
 Then, with your own cameras
   {mocap} board --help        print a board
-  {mocap} calibrate --help    film it with all cameras, and have their places and lenses found
+  {mocap} session new --help  say which cameras there are
+  {mocap} record --help       record the board and takes, or bring videos: {mocap} session import --help
+  {mocap} calibrate --help    have the cameras' places and lenses found
   {mocap} process --help      videos to animation
 """
 
