@@ -10,9 +10,11 @@ from rich.markup import escape
 
 from mocap.cli.console import print_json, print_path, tell
 from mocap.cli.progress import observer_for_this_output, start_plain_log
+from mocap.core.errors import InputError
 
 if TYPE_CHECKING:
-    from mocap.take_sync import SyncResult
+    from mocap.core.session import Take
+    from mocap.take_sync import SyncConfig, SyncResult
 
 EXAMPLE = """
 Cameras that were started by hand, run at different rates or lose frames are put on one clock by what they recorded:
@@ -23,19 +25,22 @@ of each camera in the take's sync.toml, which mocap process uses by itself, and 
 
   mocap sync my_session/takes/walk
 
+  mocap sync my_session
+
   mocap sync my_session/takes/walk --method audio --reference cam02
 
   mocap sync my_session/takes/walk --dry-run --json
 
   mocap sync my_session --method board
 
-The last is for clips of the waved board (calibration/extrinsics) of cameras that ran by themselves: the board says when
-each saw what the others saw. It writes their timestamps.csv, which mocap calibrate uses.
+The second does that with every take that its recorder did not put on one clock; --json then prints a list. The last is
+for clips of the waved board (calibration/extrinsics) of cameras that ran by themselves: the board says when each saw
+what the others saw. It writes their timestamps.csv, which mocap calibrate uses.
 """
 
 
 def command(
-    take: Annotated[Path, typer.Argument(metavar="TAKE|SESSION", help="A take of a session: takes/<take>.")],
+    take: Annotated[Path, typer.Argument(metavar="TAKE|SESSION", help="A take, or a session: all its takes.")],
     method: Annotated[
         str, typer.Option(help="auto, timestamps, audio, flash or motion; board for a session's clips of the board.")
     ] = "auto",
@@ -56,30 +61,63 @@ def command(
     if method == "board":
         sync_clips(take, reference, threads, dry_run=dry_run, as_json=as_json)
         return
-    from mocap.capture.sync_report import sync_page
     from mocap.core.config import load_config
-    from mocap.io.artefacts import write_text_atomic
-    from mocap.io.session_files import open_session, open_take
-    from mocap.io.sync_file import SYNC_FILE, write_sync
-    from mocap.take_sync import SyncConfig, sync_take
+    from mocap.io.session_files import is_take
+    from mocap.take_sync import SyncConfig
 
     named = [f"method={method}", *([] if reference is None else [f"reference={reference}"])]
     values = load_config(SyncConfig, config, [*named, *(settings or ())])
-    opened = open_take(take)
-    if rig is None and opened.session_root is not None:
-        rig = open_session(opened.session_root).rig_path
-    with observer_for_this_output(opened.name) as observer:
-        result = sync_take(opened, opened.root / "derived", values, rig_path=rig, threads=threads, observer=observer)
-    files = [] if dry_run else [opened.root / SYNC_FILE, opened.root / "sync.html"]
-    if files:
-        write_text_atomic(files[1], sync_page(result.sync, result.cameras, result.notes, title=opened.name))
-        write_sync(result.sync, files[0])
+    done, refused = [], []
+    chosen = _takes(take)
+    for one in chosen:
+        try:
+            done.append(_synced(one, values, rig=rig, threads=threads, dry_run=dry_run))
+        except InputError as error:
+            if len(chosen) == 1:
+                raise
+            refused.append(f"{one.name}: {error}")
+            continue
+        if not as_json:
+            show(*done[-1])
     if as_json:
-        print_json(as_document(result, files))
-        return
-    show(result)
-    for file in files:
-        print_path(file)
+        documents = [as_document(*each) for each in done]
+        print_json(documents[0] if is_take(take) else documents)
+    if refused:
+        raise InputError(f"{len(refused)} of {len(chosen)} takes could not be put on one clock: " + " ".join(refused))
+
+
+def _takes(path: Path) -> tuple[Take, ...]:
+    """The take, or of a session every take that its recorder did not put on one clock."""
+    from mocap.io.session_files import has_recorder_clock, is_session, is_take, open_session, open_take, open_takes
+
+    if is_take(path) or not is_session(path):
+        return (open_take(path),)
+    takes = open_takes(open_session(path))
+    for take in takes:
+        if has_recorder_clock(take):
+            tell(f"{escape(take.name)}: is on one clock already, its recorder's")
+    return tuple(take for take in takes if not has_recorder_clock(take))
+
+
+def _synced(
+    take: Take, values: SyncConfig, *, rig: Path | None, threads: int, dry_run: bool
+) -> tuple[SyncResult, list[Path]]:
+    """The clocks of a take, and the files that were written."""
+    from mocap.capture.sync_report import sync_page
+    from mocap.io.artefacts import write_text_atomic
+    from mocap.io.session_files import open_session
+    from mocap.io.sync_file import SYNC_FILE, write_sync
+    from mocap.take_sync import sync_take
+
+    if rig is None and take.session_root is not None:
+        rig = open_session(take.session_root).rig_path
+    with observer_for_this_output(take.name) as observer:
+        result = sync_take(take, take.root / "derived", values, rig_path=rig, threads=threads, observer=observer)
+    files = [] if dry_run else [take.root / SYNC_FILE, take.root / "sync.html"]
+    if files:
+        write_text_atomic(files[1], sync_page(result.sync, result.cameras, result.notes, title=take.name))
+        write_sync(result.sync, files[0])
+    return result, files
 
 
 def sync_clips(session: Path, reference: str | None, threads: int, *, dry_run: bool, as_json: bool) -> None:
@@ -148,8 +186,8 @@ def as_document(result: SyncResult, files: list[Path]) -> dict[str, Any]:
     }
 
 
-def show(result: SyncResult) -> None:
-    """The clocks of a take for people."""
+def show(result: SyncResult, files: list[Path]) -> None:
+    """The clocks of a take for people, and where they are."""
     sync = result.sync
     tell(f"{escape(result.take.name)}: {len(sync.cameras)} cameras on the clock of {escape(sync.reference)}")
     for name, found in sync.cameras.items():
@@ -161,3 +199,5 @@ def show(result: SyncResult) -> None:
             )
     for note in result.notes:
         tell(f"  [yellow]note[/] {escape(note)}")
+    for file in files:
+        print_path(file)

@@ -99,3 +99,24 @@ def test_where_nothing_can_be_said_nothing_is_written_and_what_to_do_is_told(tak
         invoke("sync", take, "--method", "smell")
     )
     assert "has no camera z; it has a, b" in complaint(invoke("sync", take, "--reference", "z"))
+
+
+def test_a_session_has_every_take_synced_that_is_not_on_one_clock(take):
+    for name in ("still", "recorded"):
+        for camera in ("a", "b"):
+            path = take.with_name(name) / "video" / f"{camera}.mkv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_counter_clip(path, 30, fps=10.0)
+    rows = [f"{camera},{frame},{frame / 10}" for camera in ("a", "b") for frame in range(30)]
+    recorded = take.with_name("recorded")
+    (recorded / "timestamps.csv").write_text("\n".join(["camera,frame,time_s", *rows]) + "\n", encoding="utf-8")
+    (recorded / "take.toml").write_text('[take]\nclocks = "shared"\n', encoding="utf-8")
+    with_sound(take / "video" / "a.mkv", CLAPS_S)
+    with_sound(take / "video" / "b.mkv", tuple(clap - OFFSET_S for clap in CLAPS_S))
+    session = take.parent.parent
+    said = invoke("sync", session, "--method", "audio", "--json")
+    assert [found["take"] for found in json.loads(said.stdout)] == ["walk"]
+    assert "recorded: is on one clock already, its recorder's" in said.stderr
+    assert said.returncode == 2
+    assert "1 of 2 takes could not be put on one clock: still: " in said.stderr
+    assert [path.parent.name for path in session.glob("takes/*/sync.toml")] == ["walk"]
