@@ -115,6 +115,7 @@ class CameraRecording:
 
     @property
     def running(self) -> bool:
+        """Whether pictures may still be written."""
         return self._thread.is_alive()
 
     def join(self) -> None:
@@ -179,7 +180,7 @@ class CameraRecording:
                     self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        self.disk_full = isinstance(error, OSError) and sentence_for_user(error) is not None
+        self.disk_full = self.disk_full or (isinstance(error, OSError) and sentence_for_user(error) is not None)
         self.error = self.error or sentence_for_user(error) or sentence_of_fault(error)
 
     def _write_all(self) -> None:

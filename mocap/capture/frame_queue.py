@@ -31,11 +31,11 @@ class FrameQueue:
     def put(self, frame: SourceFrame, *, wait: bool = False) -> bool:
         """Add a picture; False where it was dropped. wait: until there is room, or the queue is closed."""
         with self._changed:
+            if wait:
+                self._changed.wait_for(lambda: len(self._frames) < self._length or self._closed)
             if self._closed:
                 return False
             self.received += 1
-            if wait:
-                self._changed.wait_for(lambda: len(self._frames) < self._length or self._closed)
             if len(self._frames) >= self._length:
                 self.dropped += 1
                 return False

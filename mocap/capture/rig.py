@@ -47,6 +47,7 @@ class CaptureRig:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Cameras that are read, in the session's order."""
         return tuple(self.readers)
 
     def open(self) -> None:

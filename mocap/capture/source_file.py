@@ -2,79 +2,56 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from mocap.capture.address import SourceAddress
-from mocap.capture.player import Player, TimedPicture
-from mocap.capture.source import Scene, SourceEnded, SourceFrame, SourceInfo, SourceRefused
+from mocap.capture.played_source import ReplayedSource
+from mocap.capture.player import TimedPicture
+from mocap.capture.source import SourceInfo, SourceRefused
 from mocap.core.errors import VideoError
 from mocap.io.video import VideoInfo, VideoReader, probe_video
 from mocap.io.video_decode import DamageMap, decode_pictures
 
+STILL_S = 1 / 30
+"""How long the only picture of a video shows where it loops."""
 
-class FileSource:
-    """Plays from its beginning when opened and again for every scene. A file played fast waits until it is taken."""
+
+class FileSource(ReplayedSource):
+    """A video's good pictures, upright."""
 
     def __init__(self, address: SourceAddress, session_root: Path) -> None:
-        self._path = session_root / Path(address.place).expanduser()
-        self._paced = address.one_of("pace", ("real", "fast")) == "real"
-        self._loop = address.flag("loop")
-        self._lock = threading.Lock()
+        super().__init__(address, session_root)
         self._info: VideoInfo | None = None
-        self._player: Player | None = None
 
     def open(self) -> SourceInfo:
+        """Look the file through, and play it. Raises SourceRefused where it is no video."""
         try:
             info = probe_video(self._path)
         except VideoError as error:
             raise SourceRefused(error.what, where=error.where, remedy=error.remedy) from None
-        with self._lock:
-            self._info = info
-            self._player = self._playing(info, time.monotonic())
+        self._info = info
+        self._begin()
         detail = f"{self._path.name}, {info.n_readable} frames, {'in real time' if self._paced else 'as fast as taken'}"
         return SourceInfo(info.size, info.fps or None, "file", "stream", detail, waits=not self._paced)
 
-    def read(self, timeout_s: float) -> SourceFrame:
-        player = self._player
-        if player is None:
-            raise SourceEnded("the source is closed")
-        return player.read(timeout_s)
+    def _pictures(self) -> Iterator[TimedPicture]:
+        assert self._info is not None
+        return clip_pictures(self._info, loop=self._loop)
 
-    def set_scene(self, scene: Scene | None, *, start_s: float) -> None:
-        """Begin again at `start_s`."""
-        with self._lock:
-            old = self._player
-            if scene is not None and self._info is not None:
-                self._player = self._playing(self._info, start_s)
-                if old is not None:
-                    old.stop()
-
-    def scene_seconds(self, scene: Scene) -> float | None:
-        """The video's length; None before it is open, and where it loops."""
-        return None if self._loop or self._info is None else self._info.duration_s
-
-    def close(self) -> None:
-        with self._lock:
-            if self._player is not None:
-                self._player.stop()
-            self._player = None
-
-    def _playing(self, info: VideoInfo, start_s: float) -> Player:
-        return Player(clip_pictures(info, loop=self._loop), start_s, paced=self._paced)
+    def _length_s(self) -> float | None:
+        return None if self._info is None else self._info.duration_s
 
 
 def clip_pictures(info: VideoInfo, *, loop: bool = False) -> Iterator[TimedPicture]:
-    """A video's good pictures at their times, upright, over and over if it shall loop."""
-    begin = 0.0
-    while True:
+    """A video's good pictures at their times, upright, over and over if it shall loop and has any."""
+    begin, shown = 0.0, True
+    while shown:
+        shown = False
         for picture in _once(info):
+            shown = loop
             yield TimedPicture(begin + picture.time_s, picture.picture)
-        if not loop:
-            return
-        begin += info.duration_s
+        begin += info.duration_s or STILL_S
 
 
 def _once(info: VideoInfo) -> Iterator[TimedPicture]:

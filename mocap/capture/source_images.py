@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -13,80 +11,58 @@ import numpy as np
 
 from mocap.capture.address import SourceAddress
 from mocap.capture.jpeg import JpegPicture
-from mocap.capture.player import Player, TimedPicture
-from mocap.capture.source import Scene, SourceEnded, SourceFrame, SourceInfo, SourceRefused
+from mocap.capture.played_source import ReplayedSource
+from mocap.capture.player import TimedPicture
+from mocap.capture.source import SourceInfo, SourceLost, SourceRefused
 from mocap.core.errors import VideoError
 from mocap.io.session_files import natural_order
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
 
 
-class ImagesSource:
+class ImagesSource(ReplayedSource):
     """All pictures have the size of the first; one that cannot be read, or has another size, is left out and counted
-    as lost. Plays from its beginning when opened and again for every scene."""
+    as lost."""
 
     def __init__(self, address: SourceAddress, session_root: Path) -> None:
-        self._folder = session_root / Path(address.place).expanduser()
+        super().__init__(address, session_root)
         self._fps = address.number("fps", 30.0)
-        self._paced = address.one_of("pace", ("real", "fast")) == "real"
-        self._loop = address.flag("loop")
-        self._lock = threading.Lock()
         self._paths: list[Path] = []
-        self._player: Player | None = None
 
     def open(self) -> SourceInfo:
+        """Look what is in the folder, and play it. Raises SourceRefused where that is nothing."""
         try:
-            paths = sorted(self._folder.iterdir(), key=lambda path: natural_order(path.name))
+            paths = sorted(self._path.iterdir(), key=lambda path: natural_order(path.name))
         except OSError as error:
             raise SourceRefused(
-                f"is not a folder of pictures ({error.strerror})", where=self._folder, remedy="Correct the path."
+                f"is not a folder of pictures ({error.strerror})", where=self._path, remedy="Correct the path."
             ) from None
         self._paths = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
         if not self._paths:
             known = ", ".join(sorted(SUFFIXES))
-            raise SourceRefused("holds no pictures", where=self._folder, remedy=f"It may hold files of {known}.")
+            raise SourceRefused("holds no pictures", where=self._path, remedy=f"It may hold files of {known}.")
         first = _read(self._paths[0])
         if first is None:
             raise SourceRefused("cannot be read as a picture", where=self._paths[0], remedy="Take it out.")
-        with self._lock:
-            self._player = self._playing(time.monotonic())
-        detail = f"{self._folder.name}, {len(self._paths)} pictures"
+        self._begin()
+        detail = f"{self._path.name}, {len(self._paths)} pictures"
         return SourceInfo(_size(first), self._fps, "images", "stream", detail, waits=not self._paced)
 
-    def read(self, timeout_s: float) -> SourceFrame:
-        player = self._player
-        if player is None:
-            raise SourceEnded("the source is closed")
-        return player.read(timeout_s)
-
-    def set_scene(self, scene: Scene | None, *, start_s: float) -> None:
-        """Begin again at `start_s`."""
-        with self._lock:
-            old = self._player
-            if scene is not None and old is not None:
-                self._player = self._playing(start_s)
-                old.stop()
-
-    def scene_seconds(self, scene: Scene) -> float | None:
-        """Until the last picture has shown; None before it is open, and where it loops."""
-        return None if self._loop or not self._paths else len(self._paths) / self._fps
-
-    def close(self) -> None:
-        with self._lock:
-            if self._player is not None:
-                self._player.stop()
-            self._player = None
-
-    def _playing(self, start_s: float) -> Player:
-        return Player(self._pictures(list(self._paths)), start_s, paced=self._paced)
-
-    def _pictures(self, paths: list[Path]) -> Iterator[TimedPicture]:
-        size = None
+    def _pictures(self) -> Iterator[TimedPicture]:
+        paths, size, missed = list(self._paths), None, 0
         for number in count() if self._loop else range(len(paths)):
             picture = _read(paths[number % len(paths)])
             size = size or (None if picture is None else _size(picture))
             if picture is not None and _size(picture) == size:
+                missed = 0
                 yield TimedPicture(number / self._fps, picture, number)
+                continue
+            missed += 1
+            if missed >= len(paths):
+                raise SourceLost("none of its pictures can be read any more", where=self._path)
+
+    def _length_s(self) -> float | None:
+        return len(self._paths) / self._fps if self._paths else None
 
 
 def _read(path: Path) -> np.ndarray | JpegPicture | None:

@@ -32,6 +32,7 @@ class NetworkSource:
             raise address.refused(f"{self._url.scheme}:// cannot be read", f"Known: {', '.join(known)}.")
 
     def open(self) -> SourceInfo:
+        """Connect and wait for the first picture. Raises SourceLost with what is wrong."""
         self._reach()
         if self._url.scheme.lower() == "http":
             try:
@@ -41,11 +42,13 @@ class NetworkSource:
         return self._opened(AvStream(self._address, self._fps))
 
     def read(self, timeout_s: float) -> SourceFrame:
+        """The next good picture. Raises TimeoutError when none came in time, SourceLost when the stream broke off."""
         if self._stream is None:
             raise self._lost("is closed", "")
         return self._stream.read(timeout_s)
 
     def close(self) -> None:
+        """Hang up; by another thread, it takes effect within the stream's time-out."""
         stream = self._stream
         if stream is not None:
             stream.close()

@@ -9,17 +9,19 @@ from itertools import count
 
 from mocap.capture.address import SourceAddress
 from mocap.capture.counter_picture import CounterPicture
+from mocap.capture.played_source import PlayedSource
 from mocap.capture.player import Player, TimedPicture
-from mocap.capture.source import SourceEnded, SourceFrame, SourceInfo
+from mocap.capture.source import SourceInfo
 
 SIZES = (64, 16, 7680, 4320)
 """Smallest and largest width and height."""
 
 
-class PatternSource:
+class PatternSource(PlayedSource):
     """Exactly `fps` pictures a second; `limit=N`: it ends after N."""
 
     def __init__(self, address: SourceAddress) -> None:
+        super().__init__()
         text = address.place or "1280x720@30"
         match = re.fullmatch(r"(\d{1,5})x(\d{1,5})(?:@(\d+(?:\.\d+)?))?", text)
         if match is None:
@@ -32,20 +34,12 @@ class PatternSource:
             raise address.refused(f"{self._fps:g} pictures a second cannot be made", "Write e.g. pattern:1280x720@30.")
         self._limit = int(address.number("limit", 1e9)) if "limit" in address.options else None
         self._hue = sum(address.where.encode()) * 37
-        self._player: Player | None = None
 
     def open(self) -> SourceInfo:
-        self._player = Player(self._pictures(), time.monotonic())
+        """Count from 0, from now on."""
+        with self._lock:
+            self._put_on(Player(self._pictures(), time.monotonic()))
         return SourceInfo(self._size, self._fps, "pattern", "hardware", "a test picture")
-
-    def read(self, timeout_s: float) -> SourceFrame:
-        if self._player is None:
-            raise SourceEnded("the source is closed")
-        return self._player.read(timeout_s)
-
-    def close(self) -> None:
-        if self._player is not None:
-            self._player.stop()
 
     def _pictures(self) -> Iterator[TimedPicture]:
         picture = CounterPicture(self._size, self._hue)

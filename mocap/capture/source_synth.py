@@ -7,7 +7,6 @@ Between scenes an empty picture is shown. The session must have pictures (not ma
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from av.video.frame import VideoFrame
 from jaxtyping import Bool, Float
 
 from mocap.capture.address import SourceAddress
+from mocap.capture.played_source import PlayedSource
 from mocap.capture.player import Player, TimedPicture
-from mocap.capture.source import Scene, SourceEnded, SourceFrame, SourceInfo, SourceRefused
+from mocap.capture.source import Scene, SourceInfo, SourceRefused
 from mocap.capture.source_file import clip_pictures
 from mocap.core.errors import InputError
 from mocap.core.session import SessionCamera
@@ -41,21 +41,21 @@ class Clip:
     fresh: Bool[np.ndarray, "F"]
 
 
-class SynthSource:
+class SynthSource(PlayedSource):
     """The camera of that name, or of `?camera=NAME`."""
 
     def __init__(self, address: SourceAddress, session_root: Path, camera: SessionCamera) -> None:
+        super().__init__()
         self._root = session_root / Path(address.place).expanduser()
         self._camera = address.options.get("camera", camera.name)
         self._own_name = camera.name
-        self._lock = threading.Lock()
-        self._player: Player | None = None
         self._clips: dict[Path, Clip] = {}
         self._idle: VideoFrame | None = None
         self._fps = 30.0
         self._on: tuple[Clip, float] | None = None
 
     def open(self) -> SourceInfo:
+        """Show what is on, or an empty picture. Raises SourceRefused where the session has no video of the camera."""
         try:
             known = open_session(self._root).camera_names
             paths = self._videos()
@@ -75,14 +75,8 @@ class SynthSource:
         size = infos[-1].size
         self._idle = _empty_picture(size, self._camera)
         with self._lock:
-            self._player = Player(self._now_playing(), 0.0)
+            self._put_on(Player(self._now_playing(), 0.0))
         return SourceInfo(size, self._fps, "synth", "hardware", f"camera {self._camera} of {self._root.name}")
-
-    def read(self, timeout_s: float) -> SourceFrame:
-        player = self._player
-        if player is None:
-            raise SourceEnded("the source is closed")
-        return player.read(timeout_s)
 
     def set_scene(self, scene: Scene | None, *, start_s: float) -> None:
         """Play the scene's clip, if this camera has one; nothing before `start_s` and after the clip."""
@@ -90,22 +84,13 @@ class SynthSource:
         clip = None if path is None else self._clip(path)
         with self._lock:
             self._on = None if clip is None else (clip, start_s)
-            old = self._player
-            if old is None:
-                return
-            self._player = Player(self._now_playing(1 / self._fps), 0.0)  # a picture of before may be on its way
-            old.stop()
+            if self._player is not None:  # a picture of before may be on its way
+                self._put_on(Player(self._now_playing(1 / self._fps), 0.0))
 
     def scene_seconds(self, scene: Scene) -> float | None:
         """How long the scene's clip of this camera is; None where there is none."""
         path = self._path_of(scene)
         return None if path is None else self._clip(path).info.duration_s
-
-    def close(self) -> None:
-        with self._lock:
-            if self._player is not None:
-                self._player.stop()
-            self._player = None
 
     def _now_playing(self, after_s: float = 0.0) -> Iterator[TimedPicture]:
         """What is on, also for who opens the camera anew while a clip plays."""

@@ -16,7 +16,7 @@ from mocap.capture.address import SourceAddress
 from mocap.capture.jpeg import JpegPicture
 from mocap.capture.now import now_s
 from mocap.capture.source import SourceFrame, SourceInfo, SourceLost, Stamps
-from mocap.capture.usb_settings import Setting, apply_settings, codec_name
+from mocap.capture.usb_settings import Properties, Setting, apply_settings, codec_name
 from mocap.core.errors import VideoError
 from mocap.core.session import SessionCamera
 
@@ -29,15 +29,24 @@ NEAR_S = 2.0
 
 
 @runtime_checkable
-class VideoCapture(Protocol):
+class VideoCapture(Properties, Protocol):
     """What is used of `cv2.VideoCapture`."""
 
-    def isOpened(self) -> bool: ...
-    def set(self, propId: int, value: float) -> bool: ...
-    def get(self, propId: int) -> float: ...
-    def grab(self) -> bool: ...
-    def retrieve(self) -> tuple[bool, np.ndarray]: ...
-    def release(self) -> None: ...
+    def isOpened(self) -> bool:
+        """Whether the device is there and ours."""
+        ...
+
+    def grab(self) -> bool:
+        """Wait for the next picture; whether one came."""
+        ...
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        """The picture that was grabbed."""
+        ...
+
+    def release(self) -> None:
+        """Let the device go."""
+        ...
 
 
 def open_capture(device: str) -> VideoCapture:
@@ -67,6 +76,7 @@ class UsbSource:
         self._failures = 0
 
     def open(self) -> SourceInfo:
+        """Set the device up and wait for its first picture. Raises SourceLost where it is not there, or gives none."""
         self._closing.clear()
         self._thread = threading.get_ident()
         self._capture = capture = self._opener(self._address.place)
@@ -86,6 +96,8 @@ class UsbSource:
         return SourceInfo(first.size, fps if 0 < fps < 1000 else None, "usb", self._stamps, _detail(capture, settings))
 
     def read(self, timeout_s: float) -> SourceFrame:
+        """The next picture, however long the driver keeps the caller waiting; `timeout_s` is not in its hands. Raises
+        TimeoutError where it gave none, SourceLost after more than FAILURES of those in a row."""
         capture = self._capture
         if capture is None or self._closing.is_set():
             raise self._lost("is closed", "")
@@ -105,6 +117,7 @@ class UsbSource:
         return SourceFrame(picture, stamp_s if near else arrival_s, stamp_s)
 
     def close(self) -> None:
+        """Let the device go: at once in the thread that opened it, by another one with the next picture."""
         self._closing.set()
         if self._capture is not None and self._thread == threading.get_ident():
             self._capture.release()

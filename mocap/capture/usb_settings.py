@@ -22,8 +22,13 @@ TOLERANCE = 0.02
 class Properties(Protocol):
     """The settings of `cv2.VideoCapture`."""
 
-    def set(self, propId: int, value: float) -> bool: ...
-    def get(self, propId: int) -> float: ...
+    def set(self, propId: int, value: float) -> bool:
+        """Ask for a setting; whether the driver says that it took it."""
+        ...
+
+    def get(self, propId: int) -> float:
+        """A setting as it is; 0 or -1 where the driver does not know it."""
+        ...
 
 
 @dataclass(frozen=True)

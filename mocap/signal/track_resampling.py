@@ -25,6 +25,7 @@ class CommonTimes:
 
     @property
     def time_s(self) -> Float[np.ndarray, "T"]:
+        """All moments."""
         return self.start_s + np.arange(self.n_frames) / self.fps
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -12,14 +13,17 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from mocap.capture import source_file
 from mocap.capture.address import parse_address
 from mocap.capture.counter_picture import CounterPicture, read_number
+from mocap.capture.frame_queue import FrameQueue
 from mocap.capture.jpeg import JpegPicture
 from mocap.capture.reader import CameraReader, ReaderConfig
 from mocap.capture.rig import SCENE_LEAD_S, CaptureRig
-from mocap.capture.source import Scene, SourceEnded, SourceFrame, SourceRefused, open_source
+from mocap.capture.source import Scene, SceneSource, SourceEnded, SourceFrame, SourceLost, SourceRefused, open_source
 from mocap.core.errors import InputError
 from mocap.core.session import Session, SessionCamera
+from mocap.io.video_probe import probe_video
 from mocap.io.video_writer import VideoWriter, VideoWriterConfig
 
 SIZE = (160, 90)
@@ -311,3 +315,55 @@ def test_a_picture_is_the_same_in_whatever_form_it_came(kind):
     assert (frame.video_frame.width, frame.video_frame.height) == (320, 180)
     assert np.abs(frame.image.astype(int) - CounterPicture((320, 180)).at(7)).mean() < 3
     assert (frame.packet is not None) == (kind == "jpeg")
+
+
+@pytest.mark.parametrize("address", ["file:clip.mp4?loop=1", "images:shots?loop=1", "synth:rig", "pattern:160x90@50"])
+def test_a_closed_source_shows_nothing_for_a_scene_until_it_is_opened_again(synthetic, tmp_path, address):
+    shutil.copytree(synthetic, tmp_path / "rig")
+    write_clip(tmp_path / "clip.mp4", 4)
+    write_images(tmp_path / "shots", 3, ".png")
+    source, _ = opened(address, tmp_path, "cam1")
+    source.close()
+    if isinstance(source, SceneSource):
+        source.set_scene(Scene("take", take="walk"), start_s=time.monotonic())
+    with pytest.raises(SourceEnded, match="closed"):
+        source.read(0.0)
+    source.open()
+    assert source.read(WAIT_S).size == SIZE
+    source.close()
+
+
+def test_pictures_that_vanish_while_they_loop_are_reported(tmp_path):
+    write_images(tmp_path / "shots", 3, ".png")
+    source, _ = opened("images:shots?pace=fast&loop=1", tmp_path)
+    assert [source.read(WAIT_S).number for _ in range(4)] == [0, 1, 2, 3]
+    shutil.rmtree(tmp_path / "shots")
+    with pytest.raises(SourceLost, match="none of its pictures can be read any more"):
+        source.read(WAIT_S)
+    with pytest.raises(SourceEnded):
+        source.read(0.0)
+    source.close()
+
+
+def test_a_loop_over_pictures_of_which_none_is_good_ends(clip, monkeypatch):
+    info = probe_video(clip)
+    monkeypatch.setattr(source_file, "decode_pictures", lambda *_: iter(()))
+    assert list(source_file.clip_pictures(info, loop=True)) == []
+
+
+def test_a_video_of_one_picture_loops_on_in_time(tmp_path):
+    write_clip(tmp_path / "still.mp4", 1)
+    pictures = source_file.clip_pictures(probe_video(tmp_path / "still.mp4"), loop=True)
+    assert np.all(np.diff([picture.time_s for picture in islice(pictures, 4)]) > 0)
+
+
+def test_a_queue_that_ends_while_its_source_waits_has_dropped_nothing():
+    queue = FrameQueue(1)
+    frame = SourceFrame(np.zeros((2, 2, 3), np.uint8), 0.0)
+    assert queue.put(frame, wait=True)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(queue.put, frame, wait=True)
+        time.sleep(0.05)
+        queue.close()
+        assert waiting.result() is False
+    assert (queue.received, queue.dropped) == (1, 0)
