@@ -212,6 +212,8 @@ def _rewrap(path: Path, count: int) -> None:
     with atomic_path(path) as temporary, av.open(str(path)) as source:
         stream = source.streams.video[0]
         with av.open(str(temporary), "w", format="mp4", container_options=options) as target:
+            if "creation_time" in source.metadata:
+                target.metadata["creation_time"] = source.metadata["creation_time"]
             copy = target.add_stream_from_template(stream)
             copy.time_base = Fraction(1, CLOCK_HZ)
             for position, packet in enumerate(p for p in source.demux(stream) if p.size):

@@ -23,6 +23,8 @@ from calibration.intrinsics import IntrinsicsResult
 from mocap.capture.guides import IntrinsicsGuide
 from mocap.capture.guides_extrinsics import ExtrinsicsGuide
 from mocap.capture.guides_floor import FloorGuide
+from mocap.capture.people_look import PeopleLook
+from mocap.capture.people_watch import PeopleWatch
 from mocap.capture.recorder import Recorder
 from mocap.capture.recording_files import write_take_file
 from mocap.capture.recovery import set_aside
@@ -38,7 +40,7 @@ from mocap.capture.session_recording_state import (
     RecordingEvent,
     RecordingState,
 )
-from mocap.capture.session_recording_verdict import judge_clip
+from mocap.capture.session_recording_verdict import judge_clip, with_people
 from mocap.capture.slate import make_slate, next_number
 from mocap.capture.source import Scene
 from mocap.core.errors import InputError, sentence_for_user, sentence_of_fault
@@ -82,6 +84,8 @@ class RecordingSession:
         self._rotations = rotations
         self._guidance = LiveGuidance(rig, rotations, self.config)
         self._guidance.start()
+        self._people = PeopleWatch(self._heed_people)
+        self._of_people: dict[Path, PeopleLook] = {}
         self._thread = threading.Thread(target=self._run, name="recording session", daemon=True)
         self._thread.start()
 
@@ -191,10 +195,20 @@ class RecordingSession:
         with self._idle:
             return self._idle.wait_for(lambda: self._phase == "idle", timeout_s)
 
+    def wait_for_people(self, timeout_s: float | int | None = None) -> bool:
+        """Until people were looked for in every take; whether that came in time."""
+        return self._people.wait(timeout_s)
+
+    def judged(self, result: ClipResult) -> ClipResult:
+        """The result of a take with what looking for people has come to since."""
+        look = self._of_people.get(result.folder)
+        return result if look is None or look.sentence in result.sentences else with_people(result, look)
+
     def close(self) -> None:
         """Finish what is being recorded, and stop watching."""
         self.finish()
         self._closed.set()
+        self._people.close()
         self._guidance.close()
         self._thread.join(2.0)
 
@@ -206,6 +220,7 @@ class RecordingSession:
             self._clip, self._result, self._enough_since = clip, None, None
             guide = self._guide(clip.mode, clip.camera)
             self._guidance.guide_by(guide, clip.camera)
+            self._people.hold(True)
             if guide is None and clip.mode != "take":
                 why = "no board is described in session.toml" if self.board is None else "the camera gives no pictures"
                 self._tell("warning", f"{clip.title} goes without guidance: {why}")
@@ -214,6 +229,18 @@ class RecordingSession:
                 self._tell("countdown", f"{clip.title} begins in {clip.countdown_s:g} s")
             else:
                 self._start(clip)
+
+    def _heed_people(self, folder: Path, look: PeopleLook) -> None:
+        """Say what a take shows; in its notes too, where that is a reason to record it again."""
+        with self._lock:
+            if not folder.is_dir():  # set aside meanwhile
+                return
+            self._of_people[folder] = look
+            if self._result is not None and self._result.folder == folder:
+                self._result = self.judged(self._result)
+            self._tell("warning" if look.doubtful else "people", f"take {folder.name}: {look.sentence}")
+            if look.doubtful:
+                write_take_file(folder / "take.toml", (look.sentence,))
 
     def _start(self, clip: Clip) -> None:
         """Raises what the recorder raises, and is idle again then."""
@@ -251,6 +278,8 @@ class RecordingSession:
                 self._last_take = clip
                 if clip.folder.is_dir():
                     write_take_file(clip.folder / "take.toml", (clip.slate.sentence,))
+                    if self.config.look_for_people:
+                        self._people.add(clip.folder)
             self._learn(clip, guide)
             self._tell("finished", _summary(clip, self._result))
             return self._result
@@ -330,6 +359,7 @@ class RecordingSession:
 
     def _to_idle(self) -> None:
         self._phase, self._clip = "idle", None
+        self._people.hold(False)
         self._guidance.guide_by(None)
         self._idle.notify_all()
 

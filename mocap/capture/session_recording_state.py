@@ -21,7 +21,16 @@ from mocap.core.config import Config
 Mode = Literal["intrinsics", "extrinsics", "floor", "take"]
 Phase = Literal["idle", "countdown", "recording", "finishing"]
 EventKind = Literal[
-    "countdown", "started", "finished", "cancelled", "camera_lost", "camera_back", "enough", "warning", "error"
+    "countdown",
+    "started",
+    "finished",
+    "people",
+    "cancelled",
+    "camera_lost",
+    "camera_back",
+    "enough",
+    "warning",
+    "error",
 ]
 Verdict = Literal["good", "usable", "redo"]
 GuideState = CoverageState | GraphState | FloorState
@@ -30,7 +39,8 @@ GuideState = CoverageState | GraphState | FloorState
 class RecordingConfig(Config):
     """stop_when_enough: clips of the board end by themselves once the calibration has enough, `after_enough_s` later,
     and in any case after `longest_clip_s`. looks_per_s: at pictures for guidance; busy_share: of the time of one thread
-    that guidance may take at most. solve_every_s: how often it is asked what the views tell."""
+    that guidance may take at most. solve_every_s: how often it is asked what the views tell. look_for_people: in a few
+    pictures of every take, after it, while nothing is recorded; the verdict on the take then says who saw nobody."""
 
     stop_when_enough: bool = True
     after_enough_s: float = 1.0
@@ -38,6 +48,7 @@ class RecordingConfig(Config):
     looks_per_s: float = 5.0
     busy_share: float = 0.4
     solve_every_s: float = 2.0
+    look_for_people: bool = False
 
 
 @dataclass(frozen=True)

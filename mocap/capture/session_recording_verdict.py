@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mocap.capture.camera_recording import CameraRecord
 from mocap.capture.guides import CoverageState
 from mocap.capture.guides_extrinsics import GraphState
 from mocap.capture.guides_floor import FloorState
+from mocap.capture.people_look import PeopleLook
 from mocap.capture.recording_report import RecordingReport, sentences_of
-from mocap.capture.session_recording_state import GuideState, Mode, Verdict
+from mocap.capture.session_recording_state import ClipResult, GuideState, Mode, Verdict
 
 TOO_MANY_MISSING = 0.05
 """Of a camera's pictures. Single ones that lack are interpolated; of one in twenty some follow each other, and motion
@@ -32,6 +35,13 @@ def judge_clip(mode: Mode, report: RecordingReport, guide: GuideState | None) ->
     said.sort(key=lambda entry: -ORDER.index(entry[0]))
     verdict = said[0][0] if said else "good"
     return verdict, tuple(sentence for _, sentence in said)
+
+
+def with_people(result: ClipResult, look: PeopleLook) -> ClipResult:
+    """The verdict on a take after people were looked for; where a camera saw nobody it is "usable" at best."""
+    if look.doubtful and result.verdict == "good":
+        return replace(result, verdict="usable", sentences=(look.sentence, *result.sentences))
+    return replace(result, sentences=(*result.sentences, look.sentence))
 
 
 def _of_camera(record: CameraRecord, *, alone: bool) -> Verdict:

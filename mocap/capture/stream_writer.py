@@ -3,11 +3,13 @@
 The file grows by fragments of a quarter of a second (movie fragments of ISO/IEC 14496-12, 8.8), each of which plays by
 itself with what came before; closing it adds the index of an ordinary MP4 (FFmpeg's `hybrid_fragmented`). Matroska
 survives a kill as well, but keeps times in whole milliseconds; here they are kept to 1/90000 s, the first picture's
-own among them.
+own among them. The header says when the file was begun (`creation_time`, UTC, whole seconds), which is when its first
+picture came.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -74,6 +76,7 @@ class StreamWriter:
                 container_options=_fragments(config.fragment_s),
                 buffer_size=BUFFER_BYTES,
             )
+            self._container.metadata["creation_time"] = datetime.now(UTC).isoformat(timespec="seconds")
             gop = max(1, round(config.keyframe_s * fps))
             self._stream = self._jpeg_stream(fps) if self.encoder is None else self._h264_stream(fps, gop)
         except BaseException:

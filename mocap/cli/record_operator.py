@@ -54,7 +54,10 @@ def run_alone(recording: RecordingSession, steps: Sequence[Step], pace: Pace) ->
         result = recording.state.result
         if result is not None:
             results.append(result)
-    return results
+    while not recording.wait_for_people(POLL_S):
+        heed_signals()
+    told.news()
+    return [recording.judged(result) for result in results]
 
 
 class KeyOperator:

@@ -16,6 +16,7 @@ from mocap.capture.recovery import recover, repair_clip, unfinished
 from mocap.capture.source import Scene
 from mocap.capture.stream_writer import StreamWriter, StreamWriterConfig
 from mocap.io.frame_times import read_frame_times
+from mocap.io.recording_date import recording_date
 from mocap.io.session_files import open_take
 from mocap.io.video_reader import VideoReader
 from video_worlds import SIZE, counter_image, counter_of
@@ -77,6 +78,17 @@ def test_a_killed_take_is_whole_again(tmp_path, n_rows):
         assert abs(VideoReader(path).info.start_s - 0.01) < 1e-5
     assert "cut off" in (place.root / "take.toml").read_text(encoding="utf-8")
     assert recover(tmp_path) == []
+
+
+def test_a_mended_clip_still_says_when_it_was_recorded(tmp_path):
+    clip = as_killed(tmp_path / "cam.mp4", 40)
+    before = recording_date(clip)
+    assert repair_clip(clip) is not None
+    after = recording_date(clip)
+    assert before is not None
+    assert after is not None
+    assert after.sure
+    assert after.when == before.when
 
 
 def test_a_torn_end_is_left_out(tmp_path):

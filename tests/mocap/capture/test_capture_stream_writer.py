@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import av
@@ -16,6 +18,7 @@ import pytest
 from mocap.capture.growing_file import GrowingFile
 from mocap.capture.stream_writer import StreamWriter, StreamWriterConfig
 from mocap.core.errors import InputError, VideoError
+from mocap.io.recording_date import recording_date
 from mocap.io.video_reader import VideoReader
 from video_worlds import SIZE, counter_image, counter_of
 
@@ -46,6 +49,21 @@ def test_pictures_come_back_with_their_own_times(tmp_path, kept):
     assert reader.report.complete
     assert np.abs(reader.info.times_s + reader.info.start_s - times).max() <= 0.5 * TICK_S + 1e-9
     assert reader.info.codec == ("mjpeg" if kept == "jpeg kept" else "h264")
+
+
+@pytest.mark.parametrize("as_jpeg", [False, True])
+def test_a_file_says_when_it_was_begun(tmp_path, as_jpeg):
+    """To the whole second that containers keep, also while it grows."""
+    before = datetime.now(UTC)
+    with StreamWriter(tmp_path / "cam.mp4", SIZE, 30.0, FAST, as_jpeg=as_jpeg) as writer:
+        for number in range(40):
+            writer.write(jpeg(counter_image(number)), number / 30)
+        shutil.copy(tmp_path / "cam.mp4", tmp_path / "killed.mp4")
+    for name in ("cam.mp4", "killed.mp4"):
+        date = recording_date(tmp_path / name)
+        assert date is not None
+        assert date.sure
+        assert before - timedelta(seconds=1) <= date.when <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("as_jpeg", [False, True])
