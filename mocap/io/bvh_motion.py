@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,9 +15,9 @@ from mocap.core.skeleton import SkeletonDefinition
 from mocap.io.axes import METRES_PER_UNIT, Unit, Up, file_from_world, metres_per, turn_quaternions
 from mocap.io.bvh_file import BvhFile, joint_positions, local_rotations, local_translations
 from mocap.io.euler import RotationOrder, continuous_euler
+from mocap.io.file_people import MAX_STRETCH_M, check_stretch, mirror_pairs
 
 POSITIONS = ("Xposition", "Yposition", "Zposition")
-MAX_STRETCH_M = 1e-3
 
 # Height of the root joint over the lowest joint of a standing adult; see `guess_conventions`.
 USUAL_HIP_HEIGHT_M = 0.92
@@ -175,12 +174,7 @@ def _constant_offsets(
     offsets = np.median(translations, axis=0)
     stretch = np.linalg.norm(translations - offsets, axis=-1).max(axis=0)
     stretch[0] = 0.0
-    worst = int(stretch.argmax())
-    if stretch[worst] > max_stretch_m:
-        raise InputError(
-            f"joint {bvh.joint_names[worst]!r} moves against its parent by {stretch[worst] * 1000:.3g} mm",
-            remedy="Bones must be constant; allow it with max_stretch_m, and the median length is taken.",
-        )
+    check_stretch(bvh.joint_names, stretch, max_stretch_m)
     return offsets
 
 
@@ -204,11 +198,5 @@ def _skeleton(bvh: BvhFile, offsets: Float[np.ndarray, "J 3"], ends: Float[np.nd
         rest_offsets=offsets,
         limits=np.tile([-2 * np.pi, 2 * np.pi], (n, 3, 1)),
         tips=tips,
-        mirror_pairs=_mirror_pairs(bvh.joint_names),
+        mirror_pairs=mirror_pairs(bvh.joint_names),
     )
-
-
-def _mirror_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Joints whose names differ by Left and Right only."""
-    opposite = {name: name.replace("Left", "Right").replace("left", "right") for name in names}
-    return tuple((left, right) for left, right in opposite.items() if left != right and right in names)

@@ -35,7 +35,7 @@ def write_animated_gltf(
 ) -> None:
     """A .glb of `source` with the motion of one of its skeletons.
 
-    nodes: the motion's joints in the file. axes: world_from_joint at rest, wxyz, our world (see `GltfPerson`). Numbers
+    nodes: the motion's joints in the file. axes: world_from_joint at rest, wxyz, our world (see `FilePerson`). Numbers
     of a .gltf that lie beside it are taken in; pictures that do are not, they stay where they are.
     """
     if not len(nodes) == len(axes) == len(motion.skeleton):

@@ -1,46 +1,25 @@
-"""Skeletons, animation and bodies out of a glTF file: ours, or anybody's character. Metres, Z up.
-
-A joint's own axes, which a file may lay as it likes, are kept apart: the motion turns joints away from the rest pose in
-world axes, and `axes` has what the file's joints are turned by at rest.
-"""
+"""Skeletons, animation and bodies out of a glTF file: ours, or anybody's character. Metres, Z up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial.transform import Rotation
 
 from mocap.core.errors import FileFormatError, InputError
-from mocap.core.motion import Motion
-from mocap.core.skeleton import SkeletonDefinition
 from mocap.core.skin import SkinnedMesh
 from mocap.io.axes import file_from_world
+from mocap.io.file_people import MAX_STRETCH_M, FileJoints, FilePerson, rotations_of
 from mocap.io.gltf_file import GltfClip, GltfFile, GltfMesh, GltfNodes, read_gltf
 from mocap.io.gltf_motion import frame_rate, frame_times, world_matrices
 from mocap.io.point_tracks import distinct_labels
 
 WORLD_FROM_GLTF = file_from_world("y").T
-MAX_STRETCH_M = 1e-3
 
 Rest = Literal["nodes", "bind"]
-
-
-@dataclass(frozen=True, eq=False)
-class GltfPerson:
-    """One skeleton of a file. axes: (J, 4) wxyz, world_from_joint at rest as the file has it. skins: meshes, at rest.
-
-    motion: of no frames where the file has no animation. nodes: (J,) the joints' nodes in the file.
-    """
-
-    motion: Motion
-    axes: Float[np.ndarray, "J 4"]
-    skins: tuple[SkinnedMesh, ...]
-    nodes: Int[np.ndarray, "J"]
 
 
 def read_gltf_people(
@@ -50,7 +29,7 @@ def read_gltf_people(
     rest: Rest = "nodes",
     fps: float | None = None,
     max_stretch_m: float = MAX_STRETCH_M,
-) -> tuple[GltfPerson, ...]:
+) -> tuple[FilePerson, ...]:
     """Everybody in a .glb or .gltf, each skin with the others that share its joints; without skins, what is animated.
 
     clip: name or number of the animation, None for the skeletons alone. rest: the nodes' own transforms (what exporters
@@ -131,29 +110,21 @@ class _Rig:
     ) -> None:
         self.file, self.clip, self.rest, self.times_s, self.fps = file, clip, rest, times_s, fps
 
-    def person(self, joints: Int[np.ndarray, "J"], max_stretch_m: float) -> GltfPerson:
+    def person(self, joints: Int[np.ndarray, "J"], max_stretch_m: float) -> FilePerson:
         """A group of nodes as a skeleton with world axes."""
         nodes = self.file.nodes
         everything = _parents_first({up for joint in joints.tolist() for up in _upward(joint, nodes)}, nodes)
         places = np.array([_place(everything, joint) for joint in joints.tolist()])
         parents = np.array([_place(joints, int(nodes.parents[joint])) for joint in joints.tolist()])
-        at_rest = world_matrices(nodes, everything, None, np.zeros(1))[0, places]
+        at_rest = _to_world(world_matrices(nodes, everything, None, np.zeros(1))[0, places])
         if self.rest == "bind":
             at_rest = self._bound(joints, parents, at_rest)
-        poses = world_matrices(nodes, everything, self.clip, self.times_s)[:, places]
-        turns, rest_turns = _rotations(poses), _rotations(at_rest)
-        moved = turns @ rest_turns.swapaxes(-1, -2)
-        skeleton = self._skeleton(joints, parents, at_rest, _offsets(moved, poses, parents, at_rest, max_stretch_m))
-        motion = Motion(
-            skeleton=skeleton,
-            root_translation=poses[:, 0, :3, 3] @ WORLD_FROM_GLTF.T,
-            local_rotations=_quaternions(WORLD_FROM_GLTF @ _local(moved, parents) @ WORLD_FROM_GLTF.T),
-            fps=self.fps,
-            person=self._name(joints),
-        )
-        axes = _quaternions(WORLD_FROM_GLTF @ rest_turns)
+        poses = _to_world(world_matrices(nodes, everything, self.clip, self.times_s)[:, places])
+        names = distinct_labels([nodes.names[joint] for joint in joints])
+        found = FileJoints("gltf", names, parents, at_rest, poses, self._tips(joints, parents, at_rest))
+        motion, axes = found.motion(fps=self.fps, person=self._name(joints), max_stretch_m=max_stretch_m)
         skins = [self._skin(mesh, joints, at_rest) for mesh in self.file.meshes if self._wears(mesh, joints)]
-        return GltfPerson(motion, axes, tuple(skins), joints)
+        return FilePerson(motion, axes, tuple(skins), joints)
 
     def _bound(self, joints: np.ndarray, parents: np.ndarray, at_rest: np.ndarray) -> np.ndarray:
         """The pose of the inverse bind matrices, put where the first bound joint is; others follow their parent."""
@@ -173,27 +144,14 @@ class _Rig:
                 found[place] = found[parent] @ np.linalg.inv(at_rest[parent]) @ at_rest[place]
         return found
 
-    def _skeleton(
-        self, joints: np.ndarray, parents: np.ndarray, at_rest: np.ndarray, offsets: np.ndarray
-    ) -> SkeletonDefinition:
-        """Free joints; the root where it is at rest."""
-        nodes, n = self.file.nodes, len(joints)
-        names = distinct_labels([nodes.names[joint] for joint in joints])
-        tips = np.full((n, 3), np.nan)
+    def _tips(self, joints: np.ndarray, parents: np.ndarray, at_rest: np.ndarray) -> Float[np.ndarray, "J 3"]:
+        """Ends of joints without children, as our writer notes them in the axes of the joint."""
+        tips = np.full((len(joints), 3), np.nan)
         for place, joint in enumerate(joints.tolist()):
-            tip = np.array(nodes.extras[joint].get("tip_m", []), dtype=object)
+            tip = np.array(self.file.nodes.extras[joint].get("tip_m", []), dtype=object)
             if tip.shape == (3,) and place not in parents:
-                tips[place] = _rotations(at_rest[place]) @ tip.astype(np.float64)
-        opposite = {name: name.replace("Left", "Right").replace("left", "right") for name in names}
-        return SkeletonDefinition(
-            name="gltf",
-            joint_names=names,
-            parents=parents,
-            rest_offsets=np.vstack([at_rest[:1, :3, 3], offsets[1:]]) @ WORLD_FROM_GLTF.T,
-            limits=np.tile([-2 * np.pi, 2 * np.pi], (n, 3, 1)),
-            tips=tips @ WORLD_FROM_GLTF.T,
-            mirror_pairs=tuple((a, b) for a, b in opposite.items() if a != b and b in names),
-        )
+                tips[place] = rotations_of(at_rest[place]) @ tip.astype(np.float64)
+        return tips
 
     def _name(self, joints: np.ndarray) -> str:
         """Of the node above the root, as our writer and Blender's have it."""
@@ -217,68 +175,21 @@ class _Rig:
         vertices = np.einsum("vij,vj->vi", blended[:, :3, :3], mesh.vertices) + blended[:, :3, 3]
         return SkinnedMesh(
             name=mesh.name,
-            vertices=vertices @ WORLD_FROM_GLTF.T,
+            vertices=vertices,
             faces=mesh.faces,
             joints=np.where(weights > 0, place_of[in_skin], 0),
             weights=weights,
         )
 
 
+def _to_world(matrices: Float[np.ndarray, "*b n 4 4"]) -> Float[np.ndarray, "*b n 4 4"]:
+    """From the file's axes, Y up; the nodes keep their own axes."""
+    turned = matrices.copy()
+    turned[..., :3, :] = WORLD_FROM_GLTF @ matrices[..., :3, :]
+    return turned
+
+
 def _place(joints: Int[np.ndarray, "J"], node: int) -> int:
     """Where a node stands among the joints; -1 where it does not."""
     found = np.flatnonzero(joints == node)
     return int(found[0]) if len(found) else -1
-
-
-def _rotations(matrices: Float[np.ndarray, "*b 4 4"]) -> Float[np.ndarray, "*b 3 3"]:
-    """Without the scale; a mirrored axis counts as turned."""
-    columns = matrices[..., :3, :3]
-    length = np.linalg.norm(columns, axis=-2, keepdims=True)
-    if (length < 1e-9).any():
-        raise InputError("has joints of scale 0, whose direction nobody knows")
-    columns = columns / length
-    mirrored = np.linalg.det(columns) < 0
-    columns = np.where(mirrored[..., None, None], columns * [-1.0, 1.0, 1.0], columns)
-    shape = columns.shape
-    return Rotation.from_matrix(columns.reshape(-1, 3, 3)).as_matrix().reshape(shape) if columns.size else columns
-
-
-def _local(moved: Float[np.ndarray, "T J 3 3"], parents: Int[np.ndarray, "J"]) -> Float[np.ndarray, "T J 3 3"]:
-    local = moved.copy()
-    local[:, 1:] = moved[:, parents[1:]].swapaxes(-1, -2) @ moved[:, 1:]
-    return local
-
-
-def _offsets(
-    moved: Float[np.ndarray, "T J 3 3"],
-    poses: Float[np.ndarray, "T J 4 4"],
-    parents: Int[np.ndarray, "J"],
-    at_rest: Float[np.ndarray, "J 4 4"],
-    max_stretch_m: float,
-) -> Float[np.ndarray, "J 3"]:
-    """From the parent, in its axes; at rest, or the median over the frames where that differs by more than 1 mm."""
-    places, rest = poses[..., :3, 3], at_rest[:, :3, 3]
-    offsets = rest.copy()
-    offsets[1:] = rest[1:] - rest[parents[1:]]
-    if not len(poses) or len(parents) == 1:
-        return offsets
-    bones = places[:, 1:] - places[:, parents[1:]]
-    in_parent = (moved[:, parents[1:]].swapaxes(-1, -2) @ bones[..., None])[..., 0]
-    if np.linalg.norm(in_parent - offsets[1:], axis=-1).max() <= MAX_STRETCH_M:
-        return offsets
-    offsets[1:] = np.median(in_parent, axis=0)
-    stretch = np.linalg.norm(in_parent - offsets[1:], axis=-1).max()
-    if stretch > max_stretch_m:
-        raise InputError(
-            f"has a joint that moves against its parent by {stretch * 1000:.3g} mm",
-            remedy="Bones must be constant; allow it with max_stretch_m, and the median length is taken.",
-        )
-    return offsets
-
-
-def _quaternions(matrices: Float[np.ndarray, "*b 3 3"]) -> Float[np.ndarray, "*b 4"]:
-    """wxyz."""
-    flat = matrices.reshape(-1, 3, 3)
-    if not len(flat):
-        return np.zeros((*matrices.shape[:-2], 4))
-    return Rotation.from_matrix(flat).as_quat()[:, [3, 0, 1, 2]].reshape(*matrices.shape[:-2], 4)

@@ -14,11 +14,12 @@ from blender_scene_runs import blender_scene, scene_of
 from mocap.core.errors import FileFormatError
 from mocap.core.motion import Motion
 from mocap.core.skin import SkinnedMesh
+from mocap.io.file_people import FilePerson
 from mocap.io.gltf import GltfConfig, write_gltf
 from mocap.io.gltf_buffer import GltfBuilder
 from mocap.io.gltf_file import GltfChannel, GltfClip, read_gltf
 from mocap.io.gltf_motion import frame_rate, sampled
-from mocap.io.gltf_people import GltfPerson, read_gltf_people
+from mocap.io.gltf_people import read_gltf_people
 from mocap.io.world_joints import joint_worlds, quat_turned, rest_positions
 from motion_worlds import crooked_motion, marching_person, quaternions
 from skin_worlds import boxed_body, skinned_vertices
@@ -27,7 +28,7 @@ from skin_worlds import boxed_body, skinned_vertices
 FLOAT32_M = 1e-6
 
 
-def in_order(person: GltfPerson, motion: Motion) -> list[int]:
+def in_order(person: FilePerson, motion: Motion) -> list[int]:
     assert sorted(person.motion.skeleton.joint_names) == sorted(motion.skeleton.joint_names)
     return [person.motion.skeleton.index(name) for name in motion.skeleton.joint_names]
 
