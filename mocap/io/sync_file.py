@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tomlkit
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from mocap.core.clock import Clock, FrameFaults
 from mocap.core.config import Config, load_config
@@ -47,13 +47,13 @@ class TakeSync:
 class SyncEntry(Config):
     """`[camera.<name>]` of sync.toml."""
 
-    offset_s: float = 0.0
+    offset_s: FiniteFloat = 0.0
     rate: float = Field(default=1.0, gt=0.5, lt=2.0)
     method: str = ""
     confidence: float = Field(default=1.0, ge=0, le=1)
     sd_ms: float | None = None
     repeated_frames: tuple[int, ...] = ()
-    gaps: tuple[tuple[int, float], ...] = ()
+    gaps: tuple[tuple[int, FiniteFloat], ...] = ()
     uneven_stamps: bool = False
 
 

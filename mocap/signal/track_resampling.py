@@ -66,6 +66,9 @@ class ResamplingRules:
 
 def resample_sightings(seen: Sightings, times: CommonTimes, rules: ResamplingRules) -> Resampled:
     """The tracks of one camera at common times; a keypoint is there where both sightings about the moment have it."""
+    if not len(seen.time_s):
+        nothing = np.zeros(0, dtype=np.int64)
+        return Resampled(nothing, nothing, nothing > 0, seen.xy, seen.confidence, seen.values)
     order = np.lexsort((seen.time_s, seen.track))
     time, track = seen.time_s[order], seen.track[order]
     linked = (np.diff(track) == 0) & (np.diff(time) <= rules.max_gap_s) & (np.diff(time) > 0)
@@ -123,8 +126,6 @@ def _slopes(
     xy: Float[np.ndarray, "R J 2"], time: Float[np.ndarray, "R"], linked: Bool[np.ndarray, "R-1"]
 ) -> Float[np.ndarray, "R J 2"]:
     """px a second at every sighting; 0 where a keypoint is seen neither before nor after it."""
-    if len(time) == 0:
-        return xy
     gap = np.where(linked, np.diff(time), np.nan)[:, None, None]
     step = np.pad(np.diff(xy, axis=0) / gap, ((1, 1), (0, 0), (0, 0)), constant_values=np.nan)
     gap = np.pad(gap, ((1, 1), (0, 0), (0, 0)), constant_values=np.nan)

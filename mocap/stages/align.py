@@ -23,10 +23,10 @@ from mocap.signal.tracklets import tracklets
 
 class AlignConfig(Config):
     """fps: frames a second of the result; "common" is the rate that most cameras share (of equals the higher),
-    "highest" that of the fastest camera; a rate in take.toml goes before either. span: "union" is as long as two
-    cameras film, "intersection" as long as all do. same_frame: a frame so near to a common time, in parts of the
-    result's interval, is taken as it is. max_gap_frames: nothing is put between sightings that are farther apart, in
-    intervals of their camera.
+    "highest" that of the fastest camera; a rate in take.toml goes before either. span: "union" is from the first
+    moment that two cameras film to the last, "intersection" as long as all do. same_frame: a frame so near to a common
+    time, in parts of the result's interval, is taken as it is. max_gap_frames: nothing is put between sightings that
+    are farther apart, in intervals of their camera.
     """
 
     fps: Literal["common", "highest"] | Annotated[float, Field(gt=0)] = "common"
@@ -116,12 +116,12 @@ def common_times(times_s: Mapping[str, Float[np.ndarray, "..."]], config: AlignC
             f"only {', '.join(filmed) or 'no camera'} has a clock: two cameras are needed",
             remedy="Run mocap sync on the take.",
         )
-    starts, ends = sorted(t[0] for t in filmed.values()), sorted(t[-1] for t in filmed.values())
-    start, end = (starts[1], ends[-2]) if config.span == "union" else (starts[-1], ends[0])
+    spans = np.array([(t[0], t[-1]) for t in filmed.values()])
+    start, end = _filmed_by(2 if config.span == "union" else len(spans), spans)
     if end <= start:
-        spans = ", ".join(f"{name} {t[0]:.2f} to {t[-1]:.2f} s" for name, t in filmed.items())
+        told = ", ".join(f"{name} {t[0]:.2f} to {t[-1]:.2f} s" for name, t in filmed.items())
         raise InputError(
-            f"the cameras never film at the same time ({spans})", remedy="Run mocap sync again, by another method."
+            f"the cameras never film at the same time ({told})", remedy="Run mocap sync again, by another method."
         )
     beat = next(
         (t for t in filmed.values() if abs(np.median(np.diff(t)) * fps - 1) < 0.01), next(iter(filmed.values()))
@@ -130,6 +130,14 @@ def common_times(times_s: Mapping[str, Float[np.ndarray, "..."]], config: AlignC
     first = int(np.ceil(start * fps - phase - config.same_frame))
     last = int(np.floor(end * fps - phase + config.same_frame))
     return CommonTimes((first + phase) / fps, fps, max(last - first + 1, 1))
+
+
+def _filmed_by(cameras: int, spans: Float[np.ndarray, "C 2"]) -> tuple[float, float]:
+    """From the first moment to the last at which so many cameras film; (0, 0) where there is none."""
+    edges, change = spans.T.ravel(), np.repeat([1, -1], len(spans))
+    order = np.lexsort((-change, edges))
+    there = np.flatnonzero(np.cumsum(change[order]) >= cameras)
+    return (float(edges[order[there[0]]]), float(edges[order[there[-1] + 1]])) if len(there) else (0.0, 0.0)
 
 
 def resampled_camera(
@@ -143,7 +151,8 @@ def resampled_camera(
     rows = np.flatnonzero(detections.camera == detections.cameras.index(camera))
     rows = rows[detections.frame[rows] < len(times_s)]
     rows = rows[np.isfinite(times_s[detections.frame[rows]])]
-    interval = float(np.median(np.diff(times_s[np.isfinite(times_s)])))
+    known = times_s[np.isfinite(times_s)]
+    interval = float(np.median(np.diff(known))) if len(known) > 1 else 1 / common.fps
     xy, box = detections.xy[rows], detections.box[rows]
     seen = Sightings(
         time_s=times_s[detections.frame[rows]],

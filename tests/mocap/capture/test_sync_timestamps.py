@@ -25,6 +25,28 @@ def test_one_computers_times_are_likely_and_own_zeros_say_nothing():
     assert nothing.confidence == 0.0
 
 
+def test_videos_that_begin_a_little_after_zero_count_from_their_own():
+    began = {"a": stamps(0.0), "b": stamps(0.066)}  # two pictures wait for those that are shown before them
+    (nothing,) = timestamp_estimates(began, listed=False)
+    assert nothing.confidence == 0.0
+    (found,) = timestamp_estimates(began, listed=False, clocks={"a": FileClock(5.0, 10.0), "b": FileClock(5.0, 12.0)})
+    # b's stamp is 0.066 s two seconds after a's was 0.
+    assert found.offset_s == pytest.approx(0.066 - 2.0)
+    (likely,) = timestamp_estimates({"a": stamps(100.0), "b": stamps(102.0)}, listed=False)
+    assert (likely.offset_s, likely.confidence) == (0.0, 0.5)
+
+
+def test_timecodes_go_on_over_midnight():
+    both = {"a": stamps(0.0), "b": stamps(0.0)}
+    (found,) = timestamp_estimates(both, clocks={"a": FileClock(None, 86399.5), "b": FileClock(None, 1.0)})
+    assert found.offset_s == pytest.approx(-1.5)
+
+
+def test_a_camera_without_frames_has_no_clock():
+    (nothing,) = timestamp_estimates({"a": stamps(0.0), "b": np.zeros(0)})
+    assert (nothing.confidence, nothing.note) == (0.0, "no frames with times")
+
+
 def test_timecodes_are_good_to_a_frame_and_times_of_day_to_seconds():
     both = {"a": stamps(0.0), "b": stamps(0.0)}
     coded = {"a": FileClock(5.0, 3600.0), "b": FileClock(9.0, 3601.5)}

@@ -39,6 +39,8 @@ def test_what_is_written_is_read(tmp_path: Path):
     [
         ('reference = "b"\n[camera.a]\n', FileFormatError, "its reference 'b' is none of its cameras"),
         ('reference = "a"\n[camera.a]\nrate = 0.0\n', ConfigError, "camera.a.rate"),
+        ('reference = "a"\n[camera.a]\noffset_s = nan\n', ConfigError, "camera.a.offset_s"),
+        ('reference = "a"\n[camera.a]\ngaps = [[3, inf]]\n', ConfigError, "camera.a.gaps"),
         ('reference = "a"\n[camera.a]\nofset_s = 0.0\n', ConfigError, "unknown key 'camera.a.ofset_s'"),
         ("reference = [", ConfigError, "not valid TOML"),
     ],
