@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # Every process of the tests would compile the whole project and torch anew: 4 s each, and this one 30 s. What may
+    # not lie beside the sources lies in the cache of pytest.
+    _kept = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode"))
+    sys.dont_write_bytecode, sys.pycache_prefix = False, _kept
 
 from jaxtyping import install_import_hook
 
-_hook = install_import_hook(["calibration", "mocap"], "beartype.beartype")
+_hook = install_import_hook(["calibration", "mocap"], "checked_calls.at_first_call")
 
 import pytest  # noqa: E402
 
