@@ -312,9 +312,10 @@ def _clocks(heard: _Heard, found: SoundClocks) -> dict[str, Clock]:
 
 
 def _on_reference(arrivals: Float[np.ndarray, "N C"], clocks: SoundClocks) -> Float[np.ndarray, "N"]:
-    """About when each sound was made, on the reference's clock: the way to the nearest camera is left in."""
-    moved = arrivals - clocks.offset_s - clocks.drift * (arrivals - clocks.middle_s)
-    return np.nanmin(moved, axis=1)
+    """About when each sound was made, on the reference's clock: the way to the nearest camera is left in. NaN for what
+    only cameras heard that nothing links to the reference."""
+    moved = arrivals - clocks.offset_s - clocks.drift * (arrivals - clocks.offset_s - clocks.middle_s)
+    return np.fmin.reduce(np.where(np.isfinite(clocks.offset_sd_s), moved, np.nan), axis=1)
 
 
 def _estimate(

@@ -70,7 +70,16 @@ def _summary(sync: TakeSync, cameras: Mapping[str, CameraClock]) -> str:
 
 
 def _table(sync: TakeSync) -> str:
-    head = ("camera", "offset, s", "drift, ppm", "uncertain by, ms", "confidence", "found by", "repeated frames")
+    head = (
+        "camera",
+        "offset, s",
+        "drift, ppm",
+        "uncertain by, ms",
+        "confidence",
+        "found by",
+        "repeated frames",
+        "lost exposures",
+    )
     rows = [
         (
             name,
@@ -80,6 +89,7 @@ def _table(sync: TakeSync) -> str:
             number(found.confidence, 2),
             found.method or "reference",
             str(len(found.faults.repeated)),
+            str(len(found.faults.gaps)),
         )
         for name, found in sync.cameras.items()
     ]

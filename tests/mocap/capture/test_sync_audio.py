@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mocap.capture.sync_audio import AudioSyncConfig, audio_estimates, take_sounds
+from mocap.capture.sync_audio import AudioSyncConfig, _on_reference, audio_estimates, take_sounds
 from mocap.core.errors import InputError
+from mocap.geometry.sound_paths import SoundClocks
 from mocap.io.video_writer import Sound, VideoWriter
 from mocap.synthetic.scene_sound import RATE_HZ
 from sound_worlds import sound_world
@@ -91,3 +92,25 @@ def test_the_sound_of_a_file_is_put_on_the_stamps_of_its_frames(tmp_path):
     with VideoWriter(mute, (64, 48), 30.0) as writer:
         writer.write(picture)
     assert take_sounds({"mute": mute}) == {}
+
+
+def test_sounds_are_placed_in_time_by_cameras_that_are_linked_to_the_reference():
+    """Camera c heard one sound together with b, but what links it to the reference is not known; nor what d heard."""
+    drift = 5e-5
+    clocks = SoundClocks(
+        middle_s=10.0,
+        offset_s=np.array([0.0, 2.0, 0.0, 0.0]),
+        offset_sd_s=np.array([0.0, 1e-3, np.inf, np.inf]),
+        drift=np.array([0.0, drift, 0.0, 0.0]),
+        drift_sd=np.full(4, 1e-5),
+        scatter_s=1e-4,
+        heard=np.ones(4),
+    )
+    made = np.array([4.0, 30.0])
+    late = made + 0.010  # the way to b
+    arrivals = np.full((3, 4), np.nan)
+    arrivals[0, :2] = made[0], late[0] + 2.0 + drift * (late[0] - 10)
+    arrivals[1, 1:3] = late[1] + 2.0 + drift * (late[1] - 10), 1.0
+    arrivals[2, 2:] = 5.0
+    # What drifts between the two ends of the first order: drift squared times some 20 s.
+    np.testing.assert_allclose(_on_reference(arrivals, clocks), [4.0, 30.01, np.nan], atol=1e-7)
