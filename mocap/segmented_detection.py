@@ -184,6 +184,7 @@ class _Renumbering:
     free_tracks: Int[np.ndarray, "C"]
 
     def write(self, place: tuple[int, int, int], heatmaps: np.ndarray, px_from_heatmap: np.ndarray) -> None:
+        """Pass heatmaps on; place: (frame, camera, track of the part)."""
         frame, camera, track = place
         self.sink.write((frame, camera, track + int(self.free_tracks[camera])), heatmaps, px_from_heatmap)
 

@@ -35,18 +35,23 @@ class GrowingFile:
 
     @property
     def n_bytes(self) -> int:
+        """To where the file reaches, with what is held back."""
         return self._end
 
     def seekable(self) -> bool:
+        """It is; FFmpeg asks."""
         return True
 
     def writable(self) -> bool:
+        """It is; FFmpeg asks."""
         return True
 
     def tell(self) -> int:
+        """Where the next bytes go."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte; where that is from the beginning."""
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
         return self._at
 

@@ -47,6 +47,7 @@ class RecordingPlace:
 
     @property
     def marker(self) -> Path:
+        """The file that is there while a recording runs, or was cut off."""
         return self.root / MARKER
 
     @property
@@ -56,6 +57,7 @@ class RecordingPlace:
 
     @property
     def take_file(self) -> Path | None:
+        """take.toml; None for calibration, which needs none."""
         return self.root / "take.toml" if self.scene.kind == "take" else None
 
     def video(self, camera: str) -> Path:

@@ -71,6 +71,7 @@ class RecordingRun:
 
     @property
     def running(self) -> bool:
+        """Whether files may still be open."""
         return self._thread.is_alive()
 
     def stop(self) -> RecordingReport:

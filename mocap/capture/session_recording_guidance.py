@@ -73,6 +73,7 @@ class LiveGuidance:
 
     @property
     def guide(self) -> Guide | None:
+        """The guide that is fed; None where nobody is guided."""
         return self._guide
 
     @property

@@ -62,6 +62,7 @@ class _BoardTrack:
 
     @property
     def seen(self) -> bool:
+        """Whether the camera saw the board at all."""
         return bool(np.isfinite(self.points.points).any())
 
 

@@ -81,6 +81,7 @@ class Session:
 
     @property
     def camera_names(self) -> tuple[str, ...]:
+        """In the order of session.toml."""
         return tuple(camera.name for camera in self.cameras)
 
     def take_root(self, take: str) -> Path:

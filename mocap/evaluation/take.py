@@ -122,6 +122,7 @@ class _Results:
 
     @property
     def stages(self) -> tuple[str, ...]:
+        """What there is to evaluate, by the stage that made it."""
         return (*self.keypoints, *(("solved",) if self.motions else ()))
 
 

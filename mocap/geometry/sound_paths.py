@@ -116,6 +116,7 @@ class _Problem:
     prior_sd: Float[np.ndarray, "p"]
 
     def solved(self) -> SoundClocks:
+        """Least squares, reweighted so that arrivals far off count little (Cauchy)."""
         n, c = self.arrival.shape
         theta, place = np.zeros(2 * c + 3), self.places.place_m
         theta[:c] = self._start()

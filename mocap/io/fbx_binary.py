@@ -118,6 +118,7 @@ class _Reader:
         self.has_letters = version < FIRST_WITHOUT_LETTERS
 
     def fail(self, what: str, at: int) -> FileFormatError:
+        """An error that says where the file is damaged."""
         return FileFormatError(f"{what} at byte {at}; the file is damaged or cut short", where=self.where)
 
     def records(self, start: int, stop: int, *, depth: int) -> tuple[list[FbxNode], int]:
@@ -144,6 +145,7 @@ class _Reader:
         return found, start
 
     def properties(self, start: int, stop: int, count: int) -> list[Any]:
+        """So many values in a row."""
         values = []
         for _ in range(count):
             if start >= stop:
@@ -153,6 +155,7 @@ class _Reader:
         return values
 
     def one(self, start: int, stop: int) -> tuple[Any, int]:
+        """A value, and where it ends."""
         code = chr(self.data[start])
         at = start + 1
         if code == "C" and self.has_letters and at < stop and self.data[at] > 1:
@@ -172,6 +175,7 @@ class _Reader:
         raise self.fail(f"no property has the type {code!r}", start)
 
     def array(self, code: str, at: int, stop: int) -> tuple[np.ndarray, int]:
+        """An array of numbers after its letter, and where it ends."""
         self.require(at + 12, stop, at)
         count, packed, length = struct.unpack_from("<3I", self.data, at)
         end = at + 12 + length
@@ -189,5 +193,6 @@ class _Reader:
         return np.frombuffer(content, dtype=kind).copy(), end
 
     def require(self, end: int, stop: int, at: int) -> None:
+        """Refuse what would reach beyond `stop`."""
         if end > stop:
             raise self.fail("a property does not fit", at)

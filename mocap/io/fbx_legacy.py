@@ -53,6 +53,7 @@ class _Book:
         self.last = 0
 
     def new_id(self) -> np.int64:
+        """A number that no object has yet."""
         self.last += 1
         return np.int64(self.last)
 
@@ -64,6 +65,7 @@ class _Book:
         return self.ids[key]
 
     def add_object(self, node: FbxNode) -> None:
+        """An object as the newer versions lay it out; a mesh becomes a geometry that hangs on its model."""
         name, kind = _full(node.properties[0]), str(node.properties[-1])
         own = self.id_of(name)
         made = self.objects.add(node.name, np.int64(own), name, kind)
@@ -81,6 +83,7 @@ class _Book:
             self.connect(self.geometry[own], own)
 
     def connect(self, child: int, parent: int, channel: str = "") -> None:
+        """Hang an object on another one, or on its property `channel`."""
         more = [channel] if channel else []
         properties = ["OP" if more else "OO", np.int64(child), np.int64(parent), *more]
         self.connections.children.append(FbxNode("C", properties))
@@ -110,6 +113,7 @@ class _Book:
                 self.add_channels(model, self.id_of(model.properties[0]), int(layer))
 
     def add_channels(self, node: FbxNode, model: int, layer: int) -> None:
+        """A curve node and its curve for every animated axis of a model."""
         for channel, axis, curve in _curves(node):
             nodes = self.new_id(), self.new_id()
             self.objects.add("AnimationCurveNode", nodes[0], full_name(channel[4], "AnimCurveNode"), "")

@@ -326,6 +326,7 @@ class _Rows:
 
     @property
     def n_pictures(self) -> int:
+        """That were looked at, of all cameras."""
         return int(self._looked.sum())
 
     def add(self, frame: int, camera: int, people: list[PersonInImage]) -> None:

@@ -162,6 +162,7 @@ class _Seen:
 
     @property
     def evidence(self) -> Evidence:
+        """What motions are fitted to."""
         return self.views if self.views is not None and self.fits_views else self.observations
 
 

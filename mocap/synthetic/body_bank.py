@@ -47,22 +47,34 @@ class SkinnedBody(Protocol):
     """What a body made from a mesh offers (`mocap.synthetic.body.Body`)."""
 
     @property
-    def skeleton(self) -> SkeletonDefinition: ...
+    def skeleton(self) -> SkeletonDefinition:
+        """Its tree and lengths."""
+        ...
 
     @property
-    def vertices(self) -> Float32[np.ndarray, "V 3"]: ...
+    def vertices(self) -> Float32[np.ndarray, "V 3"]:
+        """At rest, m."""
+        ...
 
     @property
-    def weights(self) -> csr_array: ...
+    def weights(self) -> csr_array:
+        """Of every vertex on the joints."""
+        ...
 
     @property
-    def keypoint_names(self) -> tuple[str, ...]: ...
+    def keypoint_names(self) -> tuple[str, ...]:
+        """As the keypoint sets call them."""
+        ...
 
     @property
-    def keypoints(self) -> Float[np.ndarray, "K 3"]: ...
+    def keypoints(self) -> Float[np.ndarray, "K 3"]:
+        """At rest, m."""
+        ...
 
     @property
-    def keypoint_weights(self) -> Float[np.ndarray, "K J"]: ...
+    def keypoint_weights(self) -> Float[np.ndarray, "K J"]:
+        """Of every keypoint on the joints."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

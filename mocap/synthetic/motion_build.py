@@ -39,6 +39,7 @@ class Build:
         return rest_joints(self.skeleton)
 
     def at_rest(self, joint: str) -> Float[np.ndarray, "3"]:
+        """Where a joint is at rest, m."""
         return self.rest[self.skeleton.index(joint)]
 
     @cached_property
@@ -63,6 +64,7 @@ class Build:
 
     @cached_property
     def ankle_height(self) -> float:
+        """Over the floor at rest, m."""
         return float(self.at_rest("LeftFoot")[2])
 
     @cached_property

@@ -57,6 +57,7 @@ class _Plan:
 
     @property
     def take_root(self) -> Path:
+        """Folder of the take."""
         return self.root / "takes" / self.config.take
 
 
