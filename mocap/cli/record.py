@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +15,17 @@ from mocap.cli.progress import start_plain_log
 from mocap.core.errors import InputError
 
 if TYPE_CHECKING:
+    import socket
+
     from mocap.capture.rig import CaptureRig
     from mocap.capture.session_recording import RecordingSession
     from mocap.capture.session_recording_state import ClipResult
     from mocap.cli.record_steps import Pace, Step
     from mocap.core.session import Session
+    from mocap.web.config import WebConfig
+
+    Page = tuple[WebConfig, socket.socket]
+    """How the page is served, and on what."""
 
 WAIT_FOR_CAMERAS_S = 10.0
 COUNTDOWN_S = 3.0
@@ -41,6 +48,8 @@ Clips of the board end by themselves when the calibration has enough. In a termi
   mocap record monday --take walk --countdown 5 --seconds 10
 
   mocap record monday --web --open
+
+  MOCAP_TOKEN=… mocap record monday --web --host 0.0.0.0
 
 Takes go to takes/NAME_01/, clips to calibration/; what they replace is kept in set_aside/. A recording that was cut off
 (power, kill) is repaired when the session is opened next. Exit code 2 where something has to be recorded again.
@@ -65,6 +74,14 @@ def command(
     web: Annotated[bool, typer.Option("--web", help="Record from a page in a browser.")] = False,
     host: Annotated[str, typer.Option(help="With --web: 0.0.0.0 for phones in the same network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="With --web; 0 takes a free one.")] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="MOCAP_TOKEN", help="With --web: the word that lets browsers in, so that bookmarks last."),
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="With --web: of this machine in its network; may be repeated."),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="With --web: show the page in a browser here.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="Show the cameras of this computer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
@@ -93,8 +110,13 @@ def command(
     pace = Pace(seconds, countdown if countdown is not None else COUNTDOWN_S if keys else 0.0)
     if not keys and not web:
         check_ends(steps, pace)
-    page = {"host": host, "port": port, "open_browser": open_page} if web else None
-    results = record(opened, steps or whole_day(cameras), pace, keys=keys, page=page, force=force)
+    with ExitStack() as stack:
+        page = None
+        if web:
+            options = {"host": host, "port": port, "token": token or None, "names": tuple(names or ())}
+            page = page_place({**options, "open_browser": open_page})
+            stack.callback(page[1].close)
+        results = record(opened, steps or whole_day(cameras), pace, keys=keys, page=page, force=force)
     show_results(results, as_json=as_json)
     if any(result.verdict == "redo" for result in results):
         raise typer.Exit(EXIT_INPUT)
@@ -104,7 +126,7 @@ command.__doc__ = (command.__doc__ or "") + EXAMPLE
 
 
 def record(
-    session: Session, steps: list[Step], pace: Pace, *, keys: bool, page: dict[str, Any] | None, force: bool
+    session: Session, steps: list[Step], pace: Pace, *, keys: bool, page: Page | None, force: bool
 ) -> list[ClipResult]:
     """Open the cameras, record the steps, close them."""
     from mocap.capture.recorder import Recorder
@@ -151,11 +173,11 @@ def run_with_keys(recording: RecordingSession, steps: list[Step], pace: Pace) ->
     return results
 
 
-def serve_page(recording: RecordingSession, options: dict[str, Any]) -> None:
-    """The recorder in a browser, until Ctrl-C."""
+def page_place(options: dict[str, Any]) -> Page:
+    """Where the page will be; all that can be wrong with that is told before cameras are opened."""
     try:
         from mocap.web.config import WebConfig
-        from mocap.web.server import serve
+        from mocap.web.server import listen
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("mocap"):
             raise
@@ -163,7 +185,18 @@ def serve_page(recording: RecordingSession, options: dict[str, Any]) -> None:
             f"the page of the recorder needs {error.name}, which is not installed",
             remedy="Run: python tools/bootstrap.py env --extra web",
         ) from None
-    serve(recording, WebConfig(**options))
+    config = WebConfig.of_options(options)
+    if config.warning:
+        tell(f"[yellow]--token: {escape(config.warning)}[/]")
+    return config, listen(config.host, config.port)
+
+
+def serve_page(recording: RecordingSession, page: Page) -> None:
+    """The recorder in a browser, until Ctrl-C."""
+    from mocap.web.server import serve
+
+    config, listening = page
+    serve(recording, config, listening=listening)
 
 
 def open_repaired(folder: Path) -> Session:

@@ -6,11 +6,13 @@ here, and by DNS rebinding even read answers under a name of their own), and eve
 - the Host header must be an address in digits, or a name of this machine: rebinding needs a name of the attacker's;
 - a request that a browser says comes from another origin (Origin, Sec-Fetch-Site) is refused, reading or writing;
 - what changes something must be JSON, which other origins cannot send without asking, and nobody answers that question;
-- where a token is set, it must be there: once in the address, from then on as a cookie that goes to this site alone.
+- where a token is set, it must be there: once in the address, from then on as a cookie that goes to this site alone;
+  wrong ones are answered late.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -26,6 +28,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY_BYTES = 16384
 READING = ("GET", "HEAD")
 COOKIE_S = 7 * 86400
+MOST_WORDS = 4
+"""Of a request, that are taken for its token."""
+WRONG_TOKEN_S = 0.5
+"""How long the answer to a wrong token takes: guessing must not pay."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self'; "
@@ -93,11 +99,13 @@ class Access:
 
     def admits(self, headers: Headers) -> bool:
         """Whether a request brings the token, as its cookie or as a bearer's."""
-        if self.token is None:
-            return True
+        return self.token is None or any(self.is_token(word) for word in self.words(headers))
+
+    def words(self, headers: Headers) -> list[str]:
+        """What a request brings as a token."""
         kind, _, word = headers.get("authorization", "").partition(" ")
         given = [word.strip()] if kind.casefold() == "bearer" else []
-        return any(self.is_token(word) for word in [*given, *_cookies(headers, self.cookie)])
+        return [*given, *_cookies(headers, self.cookie)]
 
     def is_token(self, word: str) -> bool:
         """In a time that does not tell how much of it is right."""
@@ -119,7 +127,7 @@ def _follows_link(method: str, headers: Headers) -> bool:
 
 def _cookies(headers: Headers, name: str) -> list[str]:
     found = []
-    for line in headers.getlist("cookie"):
+    for line in headers.getlist("cookie")[:MOST_WORDS]:
         try:
             morsel = SimpleCookie(line).get(name)
         except CookieError:
@@ -144,8 +152,11 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         protected = _with_headers(send)
-        answer = self._answer(Request(scope))
+        request = Request(scope)
+        answer = self._answer(request)
         if answer is not None:
+            if answer.status_code == 401 and (_asked_token(request) or self._access.words(request.headers)):
+                await asyncio.sleep(WRONG_TOKEN_S)
             await answer(scope, receive, protected)
             return
         body = await _whole_body(scope, receive)
@@ -160,10 +171,9 @@ class Guard:
             return JSONResponse({"error": refusal[1]}, refusal[0])
         if self._access.token is None:
             return None
-        if request.url.path == "/" and request.method == "GET":
-            words = parse_qs(request.scope["query_string"].decode("latin-1")).get("token", [])
-            if any(self._access.is_token(word) for word in words):
-                return self._let_in()
+        asks_page = request.url.path == "/" and request.method == "GET"
+        if asks_page and any(self._access.is_token(word) for word in _asked_token(request)):
+            return self._let_in()
         if self._access.admits(request.headers):
             return None
         if request.url.path == "/":
@@ -182,6 +192,15 @@ class Guard:
             self._access.cookie, self._access.token, max_age=COOKIE_S, path="/", httponly=True, samesite="strict"
         )
         return answer
+
+
+def _asked_token(request: Request) -> list[str]:
+    """What stands as the token in the address."""
+    try:
+        query = request.scope["query_string"].decode("latin-1")
+        return parse_qs(query, max_num_fields=MOST_WORDS).get("token", [])
+    except ValueError:  # more fields than anybody needs
+        return []
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:

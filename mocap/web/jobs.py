@@ -1,4 +1,5 @@
-"""Calibration and processing started from the page: one job at a time, in a process that can be ended."""
+"""Calibration, clocks and processing started from the page: one job after the other, each in a process that can be
+ended."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mocap.core.errors import InputError
-from mocap.web.job_worker import WORK, work
+from mocap.web.job_worker import WORK, Task, work
 
 JobPhase = Literal["running", "done", "failed", "cancelled"]
 END_S = 5.0
@@ -28,8 +29,7 @@ class Job:
     recording to end. headline, verdict, figures, notes: what came of it, or why nothing did."""
 
     number: int
-    kind: str
-    take: str | None
+    task: Task
     phase: JobPhase = "running"
     stage: str = ""
     done: int = 0
@@ -41,9 +41,15 @@ class Job:
     figures: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.phase == "running"
+
 
 class JobRunner:
-    """Runs jobs of one session. All methods may be called by any thread; none waits for a job."""
+    """Runs jobs of one session, in the order in which they were asked for. All methods may be called by any thread;
+    none waits for a job."""
 
     def __init__(
         self, root: Path, *, threads: int = 0, finished: Callable[[Job], None] | None = None, entry: Any = work
@@ -52,6 +58,8 @@ class JobRunner:
         self._root, self._threads, self._finished, self._entry = root, threads, finished, entry
         self._lock = threading.Lock()
         self._job: Job | None = None
+        self._waiting: list[Task] = []
+        self._held = self._closing = False
         self._process: BaseProcess | None = None
         self._thread: threading.Thread | None = None
         self._began = 0.0
@@ -59,55 +67,79 @@ class JobRunner:
 
     @property
     def job(self) -> Job | None:
-        """The latest one, running or ended."""
+        """The latest one that began, running or ended."""
         with self._lock:
             job = self._job
-            if job is not None and job.phase == "running":
-                job = replace(job, seconds=time.monotonic() - self._began)
-            return job
+            return replace(job, seconds=time.monotonic() - self._began) if job is not None and job.running else job
 
-    def start(self, kind: str, take: str | None = None) -> Job:
-        """Begin a job. Raises InputError while another one runs."""
-        if kind not in WORK:
-            raise InputError(f"there is no job {kind!r}; there are {', '.join(WORK)}")
+    @property
+    def waiting(self) -> tuple[Task, ...]:
+        """What begins when the running job has ended."""
         with self._lock:
-            if self._job is not None and self._job.phase == "running":
-                raise InputError(
-                    f"{_name(self._job)} is still running", remedy="Wait until it has ended, or cancel it."
-                )
-            self._count += 1
-            self._job, self._began = Job(self._count, kind, take), time.monotonic()
-            ours = self._spawn(kind, take)
-            followed = (self._count, ours, self._process)
-            self._thread = threading.Thread(target=self._follow, args=followed, name="job", daemon=True)
-            self._thread.start()
-            return self._job
+            return tuple(self._waiting)
 
-    def cancel(self) -> bool:
-        """End the running job; whether there was one. What it had finished is kept, and used by the next one."""
+    def start(self, task: Task) -> None:
+        """Do it now, or after those that were asked for before. Raises InputError for what is being done already."""
+        if task.kind not in WORK:
+            raise InputError(f"there is no job {task.kind!r}; there are {', '.join(WORK)}")
         with self._lock:
-            process, running = self._process, self._job is not None and self._job.phase == "running"
-            if not running or self._job is None or process is None:
-                return False
-            job = self._job = replace(self._job, phase="cancelled", seconds=time.monotonic() - self._began)
-        self._signal(held=False)
-        process.terminate()
+            if self._job is not None and self._job.running and self._job.task.same(task):
+                raise InputError(f"{task.title} is still running", remedy="Wait until it has ended, or cancel it.")
+            if any(task.same(other) for other in self._waiting):
+                raise InputError(f"{task.title} waits already", remedy="Wait for it, or cancel what is running.")
+            self._waiting.append(task)
+        self._advance()
+
+    def cancel(self, which: Callable[[Task], bool] = lambda task: True) -> tuple[Task, ...]:
+        """End what runs and forget what waits, as far as `which` says so; what there was of that. What a job had
+        finished is kept, and used by the next one."""
+        with self._lock:
+            dropped = [task for task in self._waiting if which(task)]
+            self._waiting = [task for task in self._waiting if not which(task)]
+            process, job = self._process, self._job
+            if process is None or job is None or not job.running or not which(job.task):
+                return tuple(dropped)
+            job = self._job = replace(job, phase="cancelled", seconds=time.monotonic() - self._began)
+            process.terminate()  # before it may go on: it ends without another step
+            self._signal(held=False)
         self._tell(job)
-        return True
+        return (job.task, *dropped)
 
     def hold(self, held: bool) -> None:
-        """Let the running job wait, or go on; nothing where there is none, or the system cannot."""
+        """Let the running job wait, or go on (where the system can do that), and begin none meanwhile."""
         with self._lock:
-            if self._job is None or self._job.phase != "running" or self._job.held == held:
-                return
-            if self._signal(held=held):
+            self._held = held
+            if self._job is not None and self._job.running and self._job.held != held and self._signal(held=held):
                 self._job = replace(self._job, held=held)
+        if not held:
+            self._advance()
 
     def close(self) -> None:
         """End what runs, and wait for its end."""
+        with self._lock:
+            self._closing = True
         self.cancel()
         if self._thread is not None:
             self._thread.join(3 * END_S)
+
+    def _advance(self) -> None:
+        """Begin the next one, where none runs and none is held back."""
+        with self._lock:
+            if self._closing or self._held or not self._waiting or (self._job is not None and self._job.running):
+                return
+            task = self._waiting.pop(0)
+            self._count += 1
+            self._job, self._began = Job(self._count, task), time.monotonic()
+            try:
+                followed = self._spawn(task)
+            except OSError as error:  # no memory, or no process left
+                job = self._job = replace(self._job, phase="failed", headline=f"no process could be started: {error}")
+            else:
+                name, number = "job", self._count
+                self._thread = threading.Thread(target=self._follow, args=(number, *followed), name=name, daemon=True)
+                self._thread.start()
+                return
+        self._tell(job)
 
     def _signal(self, *, held: bool) -> bool:
         """Stop the process for now, or let it go on; whether that is possible."""
@@ -121,15 +153,20 @@ class JobRunner:
             return False
         return True
 
-    def _spawn(self, kind: str, take: str | None) -> Connection:
+    def _spawn(self, task: Task) -> tuple[Connection, BaseProcess]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         threads = self._threads or max(1, (os.cpu_count() or 1) - 1)
-        arguments = (theirs, kind, str(self._root), take, threads)
-        self._process = context.Process(target=self._entry, args=arguments, daemon=True)
-        self._process.start()
-        theirs.close()
-        return ours
+        process = context.Process(target=self._entry, args=(theirs, task, str(self._root), threads), daemon=True)
+        try:
+            process.start()
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._process = process
+        return ours, process
 
     def _follow(self, number: int, connection: Connection, process: BaseProcess) -> None:
         """Read what the process of job `number` tells until it ends; the next job may begin before it has."""
@@ -144,10 +181,11 @@ class JobRunner:
             process.kill()
             process.join()
         self._died(number, process.exitcode)
+        self._advance()
 
     def _hear(self, number: int, kind: str, content: Any) -> None:
         with self._lock:
-            if self._job is None or self._job.number != number or self._job.phase != "running":
+            if self._job is None or self._job.number != number or not self._job.running:
                 return
             if kind == "progress":
                 stage, done, total = content
@@ -162,7 +200,7 @@ class JobRunner:
     def _died(self, number: int, code: int | None) -> None:
         """The process has ended; what it did not say itself is said here."""
         with self._lock:
-            if self._job is None or self._job.number != number or self._job.phase != "running":
+            if self._job is None or self._job.number != number or not self._job.running:
                 return
             why = f"its process died (exit code {code}); out of memory is the usual cause"
             seconds = time.monotonic() - self._began
@@ -172,7 +210,3 @@ class JobRunner:
     def _tell(self, job: Job) -> None:
         if self._finished is not None:
             self._finished(job)
-
-
-def _name(job: Job) -> str:
-    return "calibration" if job.kind == "calibrate" else f"processing of take {job.take}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import secrets
 import socket
 import threading
@@ -15,6 +17,7 @@ import uvicorn
 from mocap.core.errors import InputError
 from mocap.web.access import Access
 from mocap.web.config import WebConfig
+from mocap.web.connections import BoundedProtocol
 from mocap.web.routes import Desk, make_app
 
 log = logging.getLogger("mocap")
@@ -41,21 +44,22 @@ class Addresses:
 class PageServer:
     """The page on a socket that is already open, so that its port is known before anything is served."""
 
-    def __init__(self, desk: Desk, config: WebConfig | None = None) -> None:
+    def __init__(self, desk: Desk, config: WebConfig | None = None, listening: socket.socket | None = None) -> None:
+        """listening: what `listen` gave, where that was done before."""
         self.config = config or WebConfig()
-        self._socket = _listen(self.config.host, self.config.port)
+        self._socket = listening or listen(self.config.host, self.config.port)
         self.port: int = self._socket.getsockname()[1]
         self.token = self.config.token
         if self.token is None and not self.config.is_local:
             self.token = secrets.token_hex(TOKEN_BYTES)
         names = {*LOCAL_NAMES, *self.config.names}
         if not self.config.is_local:
-            names |= {socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local", socket.getfqdn()}
+            names |= {socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"}
         app = make_app(desk, Access.of(names, self.token, self.port), ending=lambda: self._server.should_exit)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=BoundedProtocol,
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -119,22 +123,41 @@ def log_addresses(addresses: Addresses) -> None:
         log.info("Whoever has this address can see the cameras: it travels unencrypted, use a network you trust.")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Take an address, before anything else is begun. Raises InputError where somebody has it, or it is not ours."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        family, kind, _, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         listening = socket.socket(family, kind)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except (OSError, UnicodeError) as error:
+        raise _refused(host, port, error) from None
+    try:
+        # Elsewhere it lets an address be used again at once; on Windows it would let two programs have one.
+        alone = getattr(socket, "SO_EXCLUSIVEADDRUSE", None) if os.name == "nt" else socket.SO_REUSEADDR
+        if alone is not None:
+            listening.setsockopt(socket.SOL_SOCKET, alone, 1)
         listening.bind(address)
         listening.listen(128)
     except OSError as error:
-        raise InputError(
-            f"cannot be listened on ({error.strerror or error})",
-            where=f"{host}:{port}",
-            remedy="Choose another --port (0 takes a free one), or an address of this machine for --host.",
-        ) from None
+        listening.close()
+        raise _refused(host, port, error) from None
     return listening
+
+
+def _refused(host: str, port: int, error: OSError | UnicodeError) -> InputError:
+    where, why = f"{_in_address(host)}:{port}", getattr(error, "strerror", None) or error
+    if getattr(error, "errno", None) == errno.EADDRINUSE:
+        return InputError(
+            f"port {port} is in use already, perhaps by another recorder",
+            where=where,
+            remedy="End that, or choose another --port (0 takes a free one).",
+        )
+    return InputError(
+        f"cannot be listened on ({why})",
+        where=where,
+        remedy="Choose another --port (0 takes a free one), or an address of this machine for --host.",
+    )
 
 
 def _own_addresses(host: str) -> tuple[str, ...]:

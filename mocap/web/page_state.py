@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,8 @@ from mocap.capture.guides_extrinsics import GraphState
 from mocap.capture.guides_floor import FloorState
 from mocap.capture.reader import CameraStatus
 from mocap.capture.session_recording_state import GuideState, RecordingEvent, RecordingState, as_json
+from mocap.web.job_worker import Task
+from mocap.web.jobs import Job
 
 SHOWN_EVENTS = 60
 LEVELS = {"error": "bad", "camera_lost": "bad", "warning": "warn"}
@@ -114,6 +116,25 @@ def event_json(event: RecordingEvent) -> dict[str, Any]:
     """One line of what happened."""
     at_s = datetime.fromisoformat(event.time).timestamp()
     return {"at_s": at_s, "level": LEVELS.get(event.kind, ""), "text": event.sentence}
+
+
+def job_json(job: Job, waiting: Sequence[Task]) -> dict[str, Any]:
+    """How far a job is, and what waits for its end."""
+    return {
+        "kind": job.task.kind,
+        "take": job.task.take,
+        "title": job.task.title,
+        "phase": job.phase,
+        "held": job.held,
+        "stage": job.stage,
+        "done": job.done,
+        "total": job.total,
+        "seconds": int(job.seconds),
+        "headline": job.headline,
+        "verdict": job.verdict,
+        "notes": list(job.notes),
+        "waiting": [{"kind": task.kind, "take": task.take, "title": task.title} for task in waiting],
+    }
 
 
 def title_of(mode: str, name: str) -> str:

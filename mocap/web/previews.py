@@ -47,7 +47,7 @@ class Previews:
         """None where the camera gave nothing yet. Raises InputError for a camera that is not there."""
         if camera not in self._locks:
             raise InputError(f"there is no camera {camera!r}", remedy=f"There are {', '.join(self._rig.names)}.")
-        width = _usual_width(min(max(width, SMALLEST), self._config.preview_width))
+        width = usual_width(min(max(width, SMALLEST), self._config.preview_width))
         fps = min(self._config.preview_fps, FPS_RECORDING) if recording else self._config.preview_fps
         with self._locks[camera]:
             made = self._made.get((camera, width))
@@ -95,7 +95,7 @@ def as_jpeg(image: UInt8[np.ndarray, "H W 3"], quality: int = QUALITY) -> bytes:
     return data.tobytes()
 
 
-def _usual_width(width: int) -> int:
+def usual_width(width: int) -> int:
     """One of few, so that browsers of many sizes share pictures."""
     return 160 * max(1, round(width / 160))
 

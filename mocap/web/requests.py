@@ -13,6 +13,7 @@ Name = Annotated[str, Field(min_length=1, max_length=80)]
 Mode = Literal["intrinsics", "extrinsics", "floor", "take"]
 
 LONGEST_S = 4 * 3600.0
+MOST_TAKES = 200
 
 
 class PageRequest(BaseModel):
@@ -36,10 +37,29 @@ class RecordRequest(PageRequest):
     duration_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
 
 
-class ProcessRequest(PageRequest):
-    """Process a take."""
+class CalibrateRequest(PageRequest):
+    """Calibrate. without_lenses: cameras whose own clips do not count. floor: where the world comes from: the clip of
+    the board on the floor, a take in which `person` names somebody who stands, or how the cameras are held. origin,
+    thickness_mm: of the world, and of the board that lies on the floor."""
+
+    without_lenses: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
+    floor: Literal["board", "person", "cameras"] = "board"
+    person: Name | None = None
+    origin: Literal["corner", "middle", "cameras"] = "corner"
+    thickness_mm: Annotated[float, Field(ge=0, le=500)] = 0.0
+
+
+class SyncRequest(PageRequest):
+    """Put the cameras of a take on one clock."""
 
     take: Name
+
+
+class ProcessRequest(PageRequest):
+    """Process takes, one after the other. again: although nothing has changed since they were processed."""
+
+    takes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MOST_TAKES)]
+    again: bool = False
 
 
 class OverlayRequest(PageRequest):

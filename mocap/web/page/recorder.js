@@ -1,7 +1,8 @@
 // The recorder's page: listens to the state, draws it, and sends what is asked for.
 
-import { byId, duration, el, files, redraw, setText } from "./dom.js";
+import { byId, duration, el, redraw, setText } from "./dom.js";
 import { drawCameras } from "./cameras.js";
+import { openPlayer, startPlayer } from "./player.js";
 import * as sections from "./sections.js";
 
 const MODES = ["intrinsics", "extrinsics", "floor", "take"];
@@ -73,11 +74,12 @@ function draw() {
   redraw(byId("guide"), [state.guides, mode, chosen, state.session.board], (place) => sections.guide(place, state, mode, chosen));
   redraw(byId("verdict"), state.last, (place) => sections.verdict(place, state.last));
   redraw(byId("job"), state.job, (place) => sections.job(place, state.job, { cancel: () => ask("cancel") }));
-  const busy = [state.job?.phase, state.recording !== null];
-  redraw(byId("calibration"), [state.calibration, state.clips, busy], (place) =>
-    sections.calibration(place, state, { calibrate: () => ask("calibrate") }));
-  redraw(byId("takes"), [state.takes, busy, state.calibration !== null], (place) =>
-    sections.takes(place, state, { process: (take) => ask("process", { take }), play }));
+  const busy = [state.job?.title, state.job?.phase, state.job?.waiting, state.recording !== null];
+  redraw(byId("calibration-now"), [state.calibration, state.clips, busy], (place) =>
+    sections.calibration(place, state, { calibrate: () => ask("calibrate", sections.calibrateRequest(state)) }));
+  redraw(byId("calibration-form"), [state.clips, state.takes.map((take) => take.name)], (place) => sections.calibrateForm(place, state));
+  redraw(byId("takes"), [state.takes, busy, state.calibration !== null], (place) => sections.takes(place, state, {
+    process: (takes, again = false) => ask("process", { takes, again }), sync: (take) => ask("sync", { take }), play: openPlayer }));
   redraw(byId("events"), state.events, (place) => sections.events(place, state.events));
   for (const button of document.querySelectorAll("[data-overlay]")) {
     const own = button.dataset.overlay === state.overlay.kind;
@@ -164,26 +166,6 @@ function record() {
   ask("record", { mode, take: byId("take").value.trim() || "take", countdown_s: Number(byId("countdown").value), duration_s: length });
 }
 
-function play(take) {
-  const dialog = byId("player"), video = byId("player-video");
-  byId("player-note").hidden = true;
-  setText(byId("player-name"), take.name);
-  const show = (path, button) => {
-    const at = video.currentTime || 0;
-    video.src = files(path);
-    video.currentTime = at;
-    for (const other of byId("player-cameras").children) other.setAttribute("aria-pressed", String(other === button));
-  };
-  const buttons = take.videos.map((path) => {
-    const button = el("button", { type: "button", "aria-pressed": "false", onclick: () => show(path, button) },
-      path.split("/").pop().replace(/\.[^.]+$/, ""));
-    return button;
-  });
-  byId("player-cameras").replaceChildren(...buttons);
-  show(take.videos[0], buttons[0]);
-  dialog.showModal();
-}
-
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   try { localStorage.setItem("theme", theme); } catch { /* private windows keep nothing */ }
@@ -221,13 +203,10 @@ for (const button of document.querySelectorAll("[data-mode]")) button.addEventLi
 for (const button of document.querySelectorAll("[data-overlay]"))
   button.addEventListener("click", () => ask("overlay", { kind: button.dataset.overlay }));
 byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
-byId("player-video").addEventListener("error", () => {
-  if (byId("player-video").hasAttribute("src")) byId("player-note").hidden = false;
-});
 byId("record").addEventListener("click", record);
 byId("retake").addEventListener("click", () => ask("retake"));
 byId("slate").addEventListener("submit", (event) => event.preventDefault());
-byId("player").addEventListener("close", () => { byId("player-video").pause(); byId("player-video").removeAttribute("src"); });
+startPlayer();
 document.addEventListener("keydown", onKey);
 setInterval(tick, 100);
 listen();

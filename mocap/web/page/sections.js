@@ -76,10 +76,9 @@ export function job(place, now, { cancel }) {
   place.hidden = !now;
   if (!now) return;
   const running = now.phase === "running";
-  const what = now.kind === "calibrate" ? "Calibration" : `Processing of ${now.take}`;
   const kinds = { running: ["", "running"], done: ["good", "done"], failed: ["bad", "failed"], cancelled: ["warn", "cancelled"] };
   const [kind, word] = now.verdict ? [now.verdict, now.verdict] : kinds[now.phase];
-  const parts = [el("div", { class: "row apart" }, el("h2", {}, what), badge(kind, word))];
+  const parts = [el("div", { class: "row apart" }, el("h2", {}, sentence(now.title)), badge(kind, word))];
   if (running) {
     parts.push(bar(now.done, now.total));
     const count = now.total > 1 ? `${now.done} of ${now.total}` : "";
@@ -90,13 +89,21 @@ export function job(place, now, { cancel }) {
     if (now.kind !== "calibrate" || now.phase !== "done") parts.push(el("p", {}, now.headline)); // else its own card tells
     if (now.notes.length) parts.push(notes(now.notes));
   }
+  if (now.waiting.length) parts.push(el("p", { class: "soft" }, `Then: ${now.waiting.map((task) => task.title).join(", ")}`));
   place.replaceChildren(...parts);
+}
+
+// How far the same work is already: "running", "waiting" or "".
+function underway(state, kind, take) {
+  const same = (task) => task.kind === kind && task.take === take;
+  if (state.job?.phase === "running" && same(state.job)) return "running";
+  return state.job?.waiting.some(same) ? "waiting" : "";
 }
 
 export function calibration(place, state, { calibrate }) {
   const { clips, calibration: made } = state;
   const cameras = state.cameras.length;
-  const busy = state.job?.phase === "running" || state.recording !== null;
+  const busy = underway(state, "calibrate", null) !== "" || state.recording !== null;
   const have = `lenses ${clips.intrinsics.length}/${cameras} · cameras ${clips.extrinsics.length}/${cameras} · floor ${clips.floor.length ? "yes" : "no"}`;
   const parts = [el("div", { class: "row apart" }, el("h2", {}, "Calibration"), made?.verdict ? badge(made.verdict, made.verdict) : badge("", made ? "present" : "none yet"))];
   if (made) parts.push(el("p", {}, made.headline));
@@ -109,29 +116,96 @@ export function calibration(place, state, { calibrate }) {
   place.replaceChildren(...parts);
 }
 
-export function takes(place, state, { process, play }) {
-  const busy = state.job?.phase === "running" || state.recording !== null;
-  const shown = [...state.takes].sort((a, b) => b.made_s - a.made_s || (a.name < b.name ? 1 : -1));
-  place.replaceChildren(...shown.map((take) => card(take, { busy, ready: state.calibration !== null, process, play })));
+// What a calibration is made of; kept here, as the page draws itself anew.
+const choice = { without: new Set(), floor: "", origin: "corner", thickness: "" };
+
+export function calibrateRequest(state) {
+  const [floor, person] = floorChoice(state).split(/:(.*)/s);
+  const without = state.clips.intrinsics.filter((name) => choice.without.has(name));
+  return { without_lenses: without, floor, person: person ?? null, origin: choice.origin,
+    thickness_mm: Math.max(0, Number(choice.thickness.replace(",", ".")) || 0) };
 }
 
-function card(take, { busy, ready, process, play }) {
+const floorChoice = (state) => {
+  const [kind, take] = choice.floor.split(/:(.*)/s);
+  if (kind === "person" && !state.takes.some((one) => one.name === take)) return "board";
+  return choice.floor || "board";
+};
+
+export function calibrateForm(place, state) {
+  const { clips } = state;
+  const lenses = clips.intrinsics.map((name) => el("label", { class: "tick" }, el("input", { type: "checkbox", checked: !choice.without.has(name),
+    onchange: (event) => (event.target.checked ? choice.without.delete(name) : choice.without.add(name)) }), name));
+  const floors = [["board", clips.floor.length ? "board on the floor" : "board on the floor (not recorded: as cameras are held)"],
+    ...state.takes.filter((take) => !take.being_written).map((take) => [`person:${take.name}`, `somebody who stands in ${take.name}`]),
+    ["cameras", "as cameras are held"]];
+  const origins = [["corner", "the board's first corner"], ["middle", "the board's middle"], ["cameras", "the middle of the cameras"]];
+  place.replaceChildren(
+    el("fieldset", {}, el("legend", {}, "Lens clips that count"), ...(lenses.length ? lenses : [el("span", { class: "soft" }, "none recorded yet")])),
+    select("Floor from", floors, floorChoice(state), (value) => { choice.floor = value; }),
+    select("Middle of the world", origins, choice.origin, (value) => { choice.origin = value; }),
+    el("label", {}, "Thickness of the board", el("span", { class: "unit" }, el("input", { inputmode: "decimal", value: choice.thickness, placeholder: "0",
+      id: "thickness", oninput: (event) => { choice.thickness = event.target.value; } }), "mm")));
+}
+
+function select(title, values, chosen, take) {
+  const options = values.map(([value, text]) => el("option", { value, selected: value === chosen }, text));
+  return el("label", {}, title, el("select", { onchange: (event) => take(event.target.value) }, ...options));
+}
+
+export function takes(place, state, acts) {
+  const shown = [...state.takes].sort((a, b) => b.made_s - a.made_s || (a.name < b.name ? 1 : -1));
+  const open = shown.filter((take) => !take.being_written && (!take.files.length || take.stale) && !underway(state, "process", take.name));
+  const all = open.length > 1 && state.calibration !== null && state.recording === null
+    ? [el("button", { type: "button", id: "process-all", onclick: () => acts.process(open.map((take) => take.name).reverse()) }, `Process ${open.length} takes`)] : [];
+  place.replaceChildren(...all, ...shown.map((take) => card(take, state, acts)));
+}
+
+function card(take, state, acts) {
   const processed = take.files.length > 0;
-  const length = take.being_written ? "recording …" : `${duration(take.seconds)} · ${take.cameras.length} cameras`;
+  const length = take.being_written ? "recording …" : `${take.looked ? duration(take.seconds) : "…"} · ${take.cameras.length} camera${take.cameras.length === 1 ? "" : "s"}`;
   const thumb = el("button", { type: "button", class: "thumb", "aria-label": `Play ${take.name}`, disabled: take.being_written || !take.videos.length,
-    onclick: () => play(take) }, take.being_written ? "" : el("img", { alt: "", loading: "lazy",
+    onclick: () => acts.play(take) }, take.being_written ? "" : el("img", { alt: "", loading: "lazy",
     src: `/thumbnail/${encodeURIComponent(take.name)}.jpg?made=${Math.round(take.made_s)}` }));
-  const state = take.faults.length ? badge("bad", "damaged") : processed ? badge("good", "processed") : "";
-  const button = el("button", { type: "button", "data-process": take.name, class: processed ? "" : "main", disabled: busy || !ready || take.being_written,
-    title: ready ? "" : "Calibrate first", onclick: () => process(take.name) }, processed ? "Process again" : "Process");
   const below = [...take.faults, ...take.marks];
   return el("article", { class: "card take", "data-take": take.name }, thumb,
-    el("div", {}, el("div", { class: "row apart" }, el("h3", {}, take.name), state), el("p", { class: "soft numbers" }, length),
-      el("div", { class: "row" }, button)),
+    el("div", {}, el("div", { class: "row apart" }, el("h3", {}, take.name), standing(take, processed)), el("p", { class: "soft numbers" }, length),
+      take.being_written ? null : clocks(take)),
+    el("div", { class: "below row" }, ...buttons(take, state, processed, acts)),
     below.length ? el("div", { class: "below" }, list(below)) : null,
     processed ? el("div", { class: "below files" }, ...take.files.map((path) =>
       el("a", { href: files(path), download: "" }, path.split("/").pop()))) : null,
     processed ? el("details", { class: "below" }, el("summary", {}, "Figures"), figures(take.figures), list(take.notes)) : null);
+}
+
+function standing(take, processed) {
+  if (take.faults.length) return badge("bad", "damaged");
+  if (!processed) return null;
+  const old = badge("warn", "out of date");
+  old.title = "The calibration or the clocks are newer than what was made of the take.";
+  return take.stale ? old : badge("good", "processed");
+}
+
+function clocks(take) {
+  const { state, text, report } = take.clocks;
+  const kind = { none: "warn", fault: "bad" }[state] ?? "soft";
+  return el("p", { class: `clocks ${kind}` }, text, report ? " · " : null,
+    report ? el("a", { href: files(report), target: "_blank", rel: "noopener" }, "curves") : null);
+}
+
+function buttons(take, state, processed, acts) {
+  const ready = state.calibration !== null;
+  const off = state.recording !== null || take.being_written;
+  const processing = underway(state, "process", take.name), syncing = underway(state, "sync", take.name);
+  const words = { running: "…", waiting: "waits" };
+  const fresh = processed && !take.stale;
+  const process = el("button", { type: "button", "data-process": take.name, class: fresh ? "" : "main", disabled: off || !ready || processing !== "",
+    title: ready ? "" : "Calibrate first", onclick: () => acts.process([take.name], fresh) },
+    processing ? `Process ${words[processing]}` : processed ? "Process again" : "Process");
+  const sync = el("button", { type: "button", "data-sync": take.name, class: take.clocks.state === "none" ? "" : "quiet",
+    disabled: off || syncing !== "" || take.cameras.length < 2, title: "Find the clock of each camera by sound, light and motion", onclick: () => acts.sync(take.name) },
+    syncing ? `Sync ${words[syncing]}` : take.clocks.state === "synced" ? "Sync again" : "Sync");
+  return [process, sync];
 }
 
 function figures(values) {

@@ -15,6 +15,7 @@ import numpy as np
 from mocap.core.errors import InputError
 from mocap.web.config import WebConfig
 from mocap.web.page_server import PageServer
+from mocap.web.playback import Still
 from mocap.web.previews import Picture, as_jpeg
 from mocap.web.requests import PageRequest
 
@@ -25,6 +26,7 @@ class PaperDesk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.asked: list[tuple[str, PageRequest]] = []
+        self.looked_at: list[tuple[str, str, float, int]] = []
         self.told: dict[str, Any] = {"session": {"name": "paper"}, "count": 0}
 
     def state(self) -> dict[str, Any]:
@@ -44,6 +46,10 @@ class PaperDesk:
 
     def thumbnail(self, take: str) -> bytes | None:
         return None
+
+    def still(self, take: str, camera: str, at_s: float, width: int) -> Still | None:
+        self.looked_at.append((take, camera, at_s, width))
+        return None if camera == "busy" else Still(as_jpeg(np.zeros((9, 16, 3), dtype=np.uint8)), 7, 0.25)
 
 
 @contextmanager

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import http.client
 import json
+import socket
+import threading
+import time
+from urllib.parse import quote
 
 import pytest
 from page_desks import PaperDesk, fetch, post, reason, send_raw, served
@@ -25,7 +30,8 @@ def page(desk):
 
 @pytest.fixture(scope="module")
 def locked(desk):
-    with served(desk, token=TOKEN) as server:
+    with pytest.MonkeyPatch.context() as patch, served(desk, token=TOKEN) as server:
+        patch.setattr("mocap.web.access.WRONG_TOKEN_S", 0.01)
         yield server
 
 
@@ -183,6 +189,8 @@ def test_a_request_is_read_field_by_field(page, desk):
         b'{"mode": "dance"}': "mode",
         b'{"mode": "take", "take": ""}': "take",
         b'{"mode": "take", "shell": "x"}': "shell",
+        b'{"mode": "take", "\\ud800": "x"}': "not understood",
+        b'{"mode": "take", "take": "\\ud800"}': "not understood",
         json.dumps({"mode": "take", "take": "x" * 500}).encode(): "take",
     }
     for body, field in wrong.items():
@@ -190,6 +198,74 @@ def test_a_request_is_read_field_by_field(page, desk):
         assert answer[0] == 400, body
         assert field in reason(answer), body
     assert len(desk.asked) == before
+
+
+def test_a_take_is_looked_at_picture_by_picture(page, desk):
+    status, headers, body = fetch(page, "/still/walk%2001/cam%20%C3%A9.jpg?ms=1250&width=320")
+    assert (status, headers["content-type"], headers["x-frame"], headers["x-time"]) == (
+        200,
+        "image/jpeg",
+        "7",
+        "0.2500",
+    )
+    assert body.startswith(b"\xff\xd8")
+    assert desk.looked_at[-1] == ("walk 01", "cam \u00e9", 1.25, 320)
+    for wrong in ("-1", "1e3", "nan", "", "9" * 30, "\u0661".encode().decode("latin-1")):
+        assert fetch(page, f"/still/a/b.jpg?ms={quote(wrong)}&width={quote(wrong)}")[0] == 200
+        assert desk.looked_at[-1] == ("a", "b", 0.0, 640)
+    assert fetch(page, "/still/a/busy.jpg")[0] == 204
+    assert fetch(page, "/still/a/..%2f..%2fx.jpg")[0] == 404
+
+
+def test_nothing_is_redirected_and_nobody_is_sent_elsewhere(page):
+    for path in (
+        "/api/state/",
+        "//evil.example/",
+        "/page/recorder.js/",
+        "/api/state/%0d%0aLocation:%20http://evil.example",
+    ):
+        status, headers, _ = fetch(page, path)
+        assert status == 404, path
+        assert "location" not in headers
+
+
+def test_the_head_of_the_events_ends(page):
+    assert fetch(page, "/api/events", method="HEAD")[0] == 200
+
+
+def test_many_browsers_share_one_state(page, desk):
+    made = []
+    state = desk.state
+    desk.state = lambda: (made.append(time.monotonic()), state())[1]
+    connections = [http.client.HTTPConnection("127.0.0.1", page.port, timeout=10) for _ in range(12)]
+    try:
+        for connection in connections:
+            connection.request("GET", "/api/events")
+        for connection in connections:
+            connection.getresponse().readline()
+        time.sleep(0.5)
+        assert len(made) < 12, "an eighth of a second between two of them, whoever asks"
+    finally:
+        desk.state = state
+        for connection in connections:
+            connection.close()
+
+
+def test_a_command_is_not_kept_waiting_by_pictures(page, desk):
+    going_on = threading.Event()
+    preview = desk.preview
+    desk.preview = lambda camera, width: (going_on.wait(20.0), preview(camera, width))[1]
+    askers = [threading.Thread(target=fetch, args=(page, "/preview/cam1.jpg")) for _ in range(20)]
+    try:
+        for asker in askers:
+            asker.start()
+        assert post(page, "stop")[0] == 200
+        assert not going_on.is_set()
+    finally:
+        going_on.set()
+        desk.preview = preview
+        for asker in askers:
+            asker.join()
 
 
 def test_refusals_and_faults_are_told_and_the_page_goes_on(page):
@@ -236,8 +312,6 @@ def test_rubbish_reaches_nothing_and_harms_nothing(page, desk):
 
 
 def test_the_state_comes_as_events_when_it_changes(page, desk):
-    import http.client
-
     connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
     connection.request("GET", "/api/events")
     answer = connection.getresponse()
@@ -259,11 +333,25 @@ def test_open_to_the_network_there_is_always_a_token(desk):
         assert all(server.token in address for address in (server.addresses.local, *server.addresses.others))
 
 
+def test_wrong_tokens_are_answered_late(desk, monkeypatch):
+    monkeypatch.setattr("mocap.web.access.WRONG_TOKEN_S", 60.0)
+    guesses = [f"/?token={TOKEN[::-1]} HTTP/1.1\r\n", "/api/state HTTP/1.1\r\nAuthorization: Bearer guess\r\n"]
+    with served(desk, token=TOKEN) as server:
+        for guess in guesses:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=0.2) as connection:
+                connection.sendall(f"GET {guess}Host: 127.0.0.1\r\n\r\n".encode())
+                with pytest.raises(TimeoutError):
+                    connection.recv(1)
+        assert fetch(server, "/api/state")[0] == 401, "no token is no guess"
+        assert fetch(server, "/?" + "&".join(["token=a"] * 3000))[0] in (400, 401), "so many are none"
+        assert fetch(server, f"/?token={TOKEN}")[0] == 200
+
+
 def test_on_loopback_alone_no_token_is_needed():
     assert WebConfig().is_local
     assert WebConfig(host="localhost").is_local
     assert WebConfig(host="::1").is_local
     assert not WebConfig(host="0.0.0.0").is_local
     assert not WebConfig(host="studio.example").is_local
-    with pytest.raises(ValueError, match="16 letters"):
+    with pytest.raises(ValueError, match="8 letters"):
         WebConfig(token="short")

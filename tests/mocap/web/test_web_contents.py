@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import cv2
 import numpy as np
 import pytest
 
+from mocap.capture.stream_writer import StreamWriter
+from mocap.core.clock import Clock
 from mocap.core.errors import InputError
+from mocap.io.sync_file import CameraSync, TakeSync, write_sync
 from mocap.web.contents import SessionContents
-from mocap.web.previews import Thumbnails
+from mocap.web.previews import Thumbnails, as_jpeg
 from video_worlds import write_counter_clip
 
 
@@ -85,6 +89,72 @@ def test_the_verdict_of_the_calibration(tmp_path):
     told = SessionContents(tmp_path).calibration()
     assert (told["verdict"], told["headline"], told["notes"]) == ("good", "All is well", ["one"])
     assert told["report"] == "calibration/report.html"
+
+
+def test_the_state_of_the_clocks(root):
+    def clocks():
+        (take,) = SessionContents(root).takes()
+        return take["clocks"]["state"], take["clocks"]["text"]
+
+    folder = root / "takes" / "walk_01"
+    assert clocks() == ("none", "not on one clock")
+    (folder / "take.toml").write_text('[take]\nclocks = "shared"\n')
+    assert clocks()[0] == "none", "there are no times"
+    (folder / "timestamps.csv").write_text("camera,frame,time_s\n")
+    assert clocks() == ("shared", "one clock: the recorder's")
+    found = {"cam2": CameraSync(Clock()), "cam3": CameraSync(Clock(0.5), "audio", 0.9, 0.0021)}
+    write_sync(TakeSync("cam2", "audio", found), folder / "sync.toml")
+    assert clocks() == ("synced", "clocks by audio, ± 2.1 ms; without cam10"), "what was found goes first"
+    (folder / "sync.html").write_text("<html>")
+    (take,) = SessionContents(root).takes()
+    assert take["clocks"]["report"] == "takes/walk_01/sync.html"
+    (folder / "sync.toml").write_text("reference = 3")
+    assert clocks()[0] == "fault"
+
+
+def test_results_older_than_the_calibration_or_the_clocks_are_out_of_date(root):
+    export = root / "takes" / "walk_01" / "export"
+    export.mkdir()
+    (export / "walk_01.bvh").write_text("HIERARCHY")
+    (export / "walk_01_report.json").write_text('{"files": ["walk_01.bvh"], "figures": {"error_mm": NaN}}')
+    contents = SessionContents(root)
+    (take,) = contents.takes()
+    assert not take["stale"]
+    assert take["figures"] == {"error_mm": None}, "pages know no NaN"
+    (root / "calibration").mkdir()
+    rig = root / "calibration" / "rig.toml"
+    rig.write_text("")
+    made = (export / "walk_01_report.json").stat().st_mtime
+    for age, stale in ((-60, False), (60, True)):
+        os.utime(rig, (made + age, made + age))
+        assert contents.takes()[0]["stale"] is stale
+
+
+def test_the_page_does_not_wait_until_videos_are_looked_into(root):
+    contents = SessionContents(root)
+    (take,) = contents.takes(look=False)
+    assert (take["looked"], take["frames"]) == (False, [0, 0])
+    assert contents.look_into_one()
+    assert contents.look_into_one()
+    assert not contents.look_into_one()
+    (take,) = contents.takes(look=False)
+    assert (take["looked"], take["frames"]) == (True, [30, 24])
+    shutil.copy(root / "takes" / "walk_01" / "video" / "cam10.mp4", root / "takes" / "walk_01" / "video" / "cam2.mp4")
+    assert not contents.takes(look=False)[0]["looked"], "it is another file"
+
+
+def test_browsers_get_what_they_can_play(root):
+    video = root / "takes" / "walk_01" / "video"
+    jpegs = [as_jpeg(np.full((32, 48, 3), 10 * i, dtype=np.uint8)) for i in range(4)]
+    with StreamWriter(video / "cam3.mp4", (48, 32), 10.0, as_jpeg=True) as writer:
+        for i, jpeg in enumerate(jpegs):
+            writer.write(jpeg, i / 10)
+    elsewhere = root.parent / "elsewhere.mp4"
+    shutil.copy(video / "cam2.mp4", elsewhere)
+    (video / "cam4.mp4").symlink_to(elsewhere)
+    (take,) = SessionContents(root, {"cam10": 90}).takes()
+    plays = {it["camera"]: it["plays"] for it in take["videos"]}
+    assert plays == {"cam2": True, "cam3": False, "cam4": False, "cam10": False}
 
 
 def test_thumbnails_show_the_middle_and_follow_the_file(root):

@@ -13,7 +13,15 @@ from mocap.capture.session_recording import RecordingSession
 from mocap.core.errors import InputError
 from mocap.io.session_files import open_session
 from mocap.web.desk import RecordingDesk
-from mocap.web.requests import NoFields, OverlayRequest, ProcessRequest, RecordRequest
+from mocap.web.job_worker import Task
+from mocap.web.requests import (
+    CalibrateRequest,
+    NoFields,
+    OverlayRequest,
+    ProcessRequest,
+    RecordRequest,
+    SyncRequest,
+)
 from running_mocap import wait_for
 
 SESSION = """
@@ -86,7 +94,10 @@ def test_a_recording_goes_on_whatever_is_sent_and_ends_with_a_take(desk):
     assert told["recording"] is None
     assert told["last"]["title"] == "walk_01"
     assert told["last"]["retake"]
-    (take,) = told["takes"]
+    wait_for(lambda: desk.state()["takes"][0]["looked"], seconds=30)
+    (take,) = desk.state()["takes"]
+    assert take["clocks"] == {"state": "shared", "text": "one clock: the recorder's", "report": None}
+    assert [video["plays"] for video in take["videos"]] == [True, False], "no browser turns pictures"
     assert take["cameras"] == ["left", "right"]
     assert take["seconds"] >= 0.5
     assert take["faults"] == []
@@ -107,7 +118,7 @@ def test_only_takes_of_the_session_are_processed_or_shown(desk, take):
     assert desk.thumbnail(take) is None
     if take:
         with pytest.raises(InputError, match="no take"):
-            desk.do("process", ProcessRequest(take=take))
+            desk.do("process", ProcessRequest(takes=(take,)))
 
 
 @pytest.mark.parametrize("take", ["../x", "a/b", "a\x00b", " "])
@@ -127,3 +138,70 @@ def test_a_lens_needs_a_camera_and_a_board_a_description(desk):
     told = desk.state()["overlay"]
     assert told["kind"] == "none"
     assert "which board" in told["message"]
+
+
+def test_a_recorded_take_can_be_looked_at(desk):
+    wait_for(lambda: desk.state()["takes"][0]["looked"], seconds=30)
+    still = desk.still("walk_01", "right", 0.0, 160)
+    assert cv2.imdecode(np.frombuffer(still.jpeg, np.uint8), cv2.IMREAD_COLOR).shape[:2] == (160, 96), "upright"
+    for take, camera in (("walk_01", "middle"), ("../walk_01", "left"), ("nothing", "left"), ("walk_01", "../left")):
+        with pytest.raises(InputError, match="no video"):
+            desk.still(take, camera, 0.0, 160)
+
+
+def test_jobs_are_asked_for_by_takes_of_the_session(desk):
+    with pytest.raises(InputError, match="no take 'jump'"):
+        desk.do("process", ProcessRequest(takes=("walk_01", "jump")))
+    assert desk.jobs.waiting == ()
+    with pytest.raises(InputError, match="no take"):
+        desk.do("sync", SyncRequest(take=".."))
+    with pytest.raises(InputError, match="no take is named"):
+        desk.do("calibrate", CalibrateRequest(floor="person"))
+    with pytest.raises(InputError, match="no take"):
+        desk.do("calibrate", CalibrateRequest(floor="person", person="../walk_01"))
+
+
+class PaperJobs:
+    """Notes what is begun and held, and runs nothing."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.held: list[bool] = []
+        self.job, self.waiting = None, ()
+
+    def start(self, task):
+        self.tasks.append(task)
+
+    def hold(self, held):
+        self.held.append(held)
+
+    def cancel(self, which):
+        ended = tuple(task for task in self.tasks if which(task))
+        self.tasks = [task for task in self.tasks if not which(task)]
+        return ended
+
+
+def test_jobs_that_lose_their_ground_are_ended(desk, monkeypatch):
+    jobs = PaperJobs()
+    monkeypatch.setattr(desk, "jobs", jobs)
+    desk.do("process", ProcessRequest(takes=("walk_01", "walk_01"), again=True))
+    desk.do("calibrate", CalibrateRequest(without_lenses=("left",), thickness_mm=4.0))
+    assert [(task.kind, task.take) for task in jobs.tasks] == [("process", "walk_01"), ("calibrate", None)]
+    assert jobs.tasks[0].options == {"again": True}
+    assert jobs.tasks[1].options["thickness_mm"] == 4.0
+    desk.do("record", RecordRequest(mode="extrinsics"))
+    assert True in jobs.held, "before clips are replaced"
+    assert [task.kind for task in jobs.tasks] == ["process"], "a calibration of clips that are being recorded again"
+    wait_for(lambda: desk.state()["recording"]["elapsed_s"] > 0.5, seconds=30)
+    desk.do("stop", NoFields())
+    desk.do("retake", NoFields())
+    try:
+        assert jobs.tasks == [], "what is made of a take that was set aside"
+        assert desk.state()["recording"]["title"] == "walk_02"
+        told = [event["text"] for event in desk.state()["events"]]
+        assert "calibration was ended: its clips are being recorded again" in told
+        assert "processing of walk_01 was ended: the take was set aside" in told
+        with pytest.raises(InputError, match="is being recorded"):
+            desk.still("walk_02", "left", 0.0, 160)
+    finally:
+        desk.do("stop", NoFields())
