@@ -90,9 +90,15 @@ class TimesLog:
         """Write what was noted; whole rows only."""
         with self._lock:
             rows, self._rows = self._rows, []
-        if rows:
+        if not rows:
+            return
+        try:
             self._file.write(_table([(camera, str(frame), f"{time_s:.6f}") for camera, frame, time_s in rows]))
-            self._file.settle()
+        except OSError:  # a full disk may have room again for what is written at the end
+            with self._lock:
+                self._rows[:0] = rows
+            raise
+        self._file.settle()
 
     def sync(self) -> None:
         """Let the system put it on the disk."""
@@ -126,9 +132,15 @@ class RecordingMarker:
             "pid": os.getpid(),
         }
         self._file: BinaryIO = self.path.open("xb")
-        _lock(self._file)
-        self._file.write(json.dumps(content).encode("utf-8"))
-        self._file.flush()
+        try:
+            _lock(self._file)
+            self._file.write(json.dumps(content).encode("utf-8"))
+            self._file.flush()
+        except OSError:
+            with suppress(OSError):  # closing tries once more to write
+                self._file.close()
+            self.path.unlink(missing_ok=True)
+            raise
 
     def remove(self) -> None:
         """The recording is finished."""
