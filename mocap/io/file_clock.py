@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -13,6 +14,8 @@ from mocap.io.video_probe import open_video
 TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d+)")
 DROP_FROM = Fraction(29)
 NAMES = ("com.apple.quicktime.creationdate", "creation_time", "date")
+EARLIEST = 1990
+"""Cameras whose clock was never set say 1904 or 1970: that is no date."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,30 @@ class FileClock:
 
 
 def read_file_clock(path: str | Path) -> FileClock:
-    """Both are None where the file says nothing, or nonsense (1904 and 1970 are clocks that were never set)."""
+    """Both are None where the file says nothing, or nonsense."""
     with open_video(Path(path)) as (container, stream):
-        tags = {**container.metadata, **stream.metadata}
-        codes = [tags.get("timecode"), *(s.metadata.get("timecode") for s in container.streams)]
+        said = [container.metadata, stream.metadata, *(s.metadata for s in container.streams)]
         rate = Fraction(stream.average_rate or stream.guessed_rate or 0)
-    created = next((seconds for name in NAMES if (seconds := _since_1970(tags.get(name))) is not None), None)
-    code = next((code for code in codes if code), None)
-    return FileClock(created, timecode_s(code, rate) if code and rate else None)
+    created = creation_date(*said)
+    code = next((table["timecode"] for table in said if table.get("timecode")), None)
+    return FileClock(
+        None if created is None else created.timestamp(), timecode_s(code, rate) if code and rate else None
+    )
+
+
+def creation_date(*said: Mapping[str, str]) -> datetime | None:
+    """When a recording was made, by the metadata of its container and streams; UTC where no time zone is told. A day
+    without a time of day is none."""
+    for name in NAMES:
+        for table in said:
+            text = table.get(name, "").strip()
+            try:
+                when = datetime.fromisoformat(text)
+            except ValueError:
+                continue
+            if when.year >= EARLIEST and ":" in text:
+                return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return None
 
 
 def timecode_s(code: str, rate: Fraction) -> float | None:
@@ -51,12 +70,3 @@ def timecode_s(code: str, rate: Fraction) -> float | None:
         past = 60 * hours + minutes
         count -= (whole // 15) * (past - past // 10)
     return float(count / rate)
-
-
-def _since_1970(text: str | None) -> float | None:
-    try:
-        when = datetime.fromisoformat((text or "").strip().replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return when.timestamp() if when.year > 1990 else None

@@ -10,11 +10,10 @@ from pathlib import Path
 import av
 from av.error import FFmpegError
 
+from mocap.io.file_clock import creation_date
+
 SAME_DAY = timedelta(hours=12)
 """Recordings so close are of one day, though midnight may lie between them."""
-
-EARLIEST = 1990
-"""Cameras whose clock was never set say 1904 or 1970: that is no date."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,5 @@ def _creation_time(path: Path) -> datetime | None:
             said = [container.metadata, *(stream.metadata for stream in container.streams)]
     except (FFmpegError, OSError, ValueError):
         return None
-    for table in said:
-        text = table.get("com.apple.quicktime.creationdate") or table.get("creation_time") or ""
-        try:
-            when = datetime.fromisoformat(text.strip())
-        except ValueError:
-            continue
-        if when.year >= EARLIEST:
-            return when.astimezone()
-    return None
+    when = creation_date(*said)
+    return None if when is None else when.astimezone()

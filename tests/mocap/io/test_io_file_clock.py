@@ -6,8 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from mocap.io.file_clock import read_file_clock, timecode_s
+from mocap.io.file_clock import creation_date, read_file_clock, timecode_s
 
+MADE, APPLES = "creation_time", "com.apple.quicktime.creationdate"
 FILM, NTSC = Fraction(25), Fraction(30000, 1001)
 
 
@@ -28,6 +29,25 @@ def test_timecodes_count_as_smpte_has_it(code, rate, seconds):
 
 def test_what_is_no_timecode_is_none():
     assert timecode_s("soon", FILM) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ([{MADE: "2024-05-17T09:30:15.000000Z"}], "2024-05-17T09:30:15+00:00"),
+        ([{MADE: "2024-05-17T09:30:15"}], "2024-05-17T09:30:15+00:00"),
+        # A phone's own tag has the time zone, its streams are stamped when the file was closed.
+        (
+            [{MADE: "2024-05-17T09:31:00Z"}, {APPLES: "2024-05-17T11:30:15+0200"}],
+            "2024-05-17T11:30:15+02:00",
+        ),
+        ([{MADE: "1904-01-01T00:00:00Z"}, {MADE: "2024-05-17T09:30:15Z"}], "2024-05-17T09:30:15+00:00"),
+        ([{"date": "2024-05-17"}, {MADE: "1970-01-01T00:00:00Z"}, {MADE: "soon"}], None),
+    ],
+)
+def test_the_date_of_a_recording_is_the_first_that_makes_sense(said, wanted):
+    found = creation_date(*said)
+    assert (None if found is None else found.isoformat()) == wanted
 
 
 def test_a_file_tells_when_it_was_made(tmp_path):
