@@ -13,9 +13,9 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     _kept = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode"))
     sys.dont_write_bytecode, sys.pycache_prefix = False, _kept
 
-from jaxtyping import install_import_hook
+from checked_calls import check_calls
 
-_hook = install_import_hook(["calibration", "mocap"], "checked_calls.at_first_call")
+check_calls("calibration", "mocap")
 
 import pytest  # noqa: E402
 
