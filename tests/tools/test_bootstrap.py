@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from set_up import environment, installing
+from set_up import commands, environment, installing
 
 ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = os.name == "nt"
@@ -60,7 +60,7 @@ class SmallProject:
     wheels: Path
 
     def run(self, *arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHONPYCACHEPREFIX"))}
         env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": self.wheels.as_uri(), "PIP_CONFIG_FILE": os.devnull}
         base = getattr(sys, "_base_executable", sys.executable)
         command = [*(python or (base,)), "tools/bootstrap.py", *arguments]
@@ -230,6 +230,23 @@ def test_unknown_arguments_are_refused_except_for_pytest(project):
 
 
 LINUX = sys.platform == "linux"
+
+
+@pytest.mark.parametrize(
+    ("cores", "arguments", "parallel"),
+    [
+        (2, [], True),
+        (8, ["-m", "slow or not slow", "--durations=9"], True),
+        (1, [], False),
+        (2, ["tests/mocap/io", "-k", "bvh"], False),
+        (2, ["tests/tools/test_bootstrap.py::test_pip_failures_come_with_advice"], False),
+        (2, ["-n4"], False),
+        (2, ["--pdb"], False),
+    ],
+)
+def test_all_tests_run_two_at_a_time_where_there_are_two_processors(monkeypatch, cores, arguments, parallel):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert commands.in_parallel(arguments) == (["-n", "2", "--dist", "loadfile"] if parallel else [])
 
 
 @pytest.mark.parametrize(

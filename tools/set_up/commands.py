@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -126,7 +127,16 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
 
 def _test(options: argparse.Namespace, pytest_arguments: list[str]) -> int:
     env = ensure_project(options, extras=("dev", "plots", "synth"))
-    return _call(env.python, "-m", "pytest", *pytest_arguments)
+    return _call(env.python, "-m", "pytest", *in_parallel(pytest_arguments), *pytest_arguments)
+
+
+def in_parallel(pytest_arguments: list[str]) -> list[str]:
+    """What has pytest run all its tests in two processes; nothing for tests that were named, or on one processor."""
+    own_way = ("-n", "--numprocesses", "--dist", "--pdb", "-s", "--capture=no", "--collect-only", "--co")
+    if (os.cpu_count() or 1) < 2 or any(argument.startswith(own_way) for argument in pytest_arguments):
+        return []
+    named = any((ROOT / argument.partition("::")[0]).exists() for argument in pytest_arguments if argument)
+    return [] if named else ["-n", "2", "--dist", "loadfile"]
 
 
 def _env(options: argparse.Namespace, _: list[str]) -> int:
