@@ -3,6 +3,12 @@
 Unknown of each camera but the reference: offset (s) and drift of its stamps, stamp = time + offset + drift (time -
 middle), where time is the reference's stamp. The residuals are the z of `epipolar_sync` for every pair of cameras,
 at even times, under the Geman–McClure kernel whose scale shrinks from stage to stage.
+
+How a residual changes with the stamps comes from the tracks' own rates, which are noisy. Where a point rests they are
+nothing but noise, and a long take of somebody who hardly moves would be a search for chance likenesses of noise. The
+rates tell themselves what of them is noise: moved by the same time, both cameras leave z where it is, so that the two
+slopes differ in sign alone and their sum is noise. Half their difference is what is used, less where the sum is as
+large (Wiener's gain).
 """
 
 from __future__ import annotations
@@ -24,9 +30,11 @@ LONGEST_STEP_S = 0.1
 UNDERSTATED = 2.0
 """Errors of detectors depend on how a body stands to the camera, and so last longer than blocks: over 72 clocks of
 takes with such errors the true errors were 2.2 times (RMS) what blocks of a second say."""
-SLOW_S = 2.0
+SLOW_S = 1.0
 """Errors that last longer than about this are taken out of the residuals: a keypoint may lie off the joint."""
-TAIL = 3.0
+GAIN_S = 1.0
+"""Stretch in which the slopes' noise is told from what moves."""
+TAIL = 6.0
 """A drift of so many times its prior deviation doubles the prior's variance."""
 
 
@@ -73,7 +81,7 @@ def refine_clocks(
         x[free] += step
     found = _equations(tracks, times_s, middle, x, scales[-1])
     covariance = np.zeros((len(x), len(x)))
-    covariance[np.ix_(free, free)] = UNDERSTATED**2 * _solve(found, x, free, drift_sd)[1]
+    covariance[np.ix_(free, free)] = _solve(found, x, free, drift_sd)[1]
     return ClockFit(middle, x[:n], x[n:], covariance, found.cost, found.typical_z)
 
 
@@ -91,6 +99,7 @@ def _solve(
     spread = gradient.T @ gradient * (blocks / max(blocks - n_offsets, 1))
     # How much less the residuals say than as many independent ones would: errors of detectors last.
     inflation = max(float(np.median(np.diag(spread)[:n_offsets] / np.diag(normal)[:n_offsets])), 1e-6)
+    inflation, spread = inflation * UNDERSTATED**2, spread * UNDERSTATED**2
     drift = x[free[n_offsets:]]
     prior = np.concatenate([np.zeros(n_offsets), 1 / (drift_sd**2 + (drift / TAIL) ** 2)])
     inverse = np.linalg.inv(normal + inflation * np.diag(prior))
@@ -107,6 +116,7 @@ def _equations(
 ) -> _Equations:
     n = len(tracks)
     since, step = times_s - middle_s, times_s[1] - times_s[0]
+    slow, stretch = (max(1, round(length / step)) for length in (SLOW_S, GAIN_S))
     block = ((times_s - times_s[0]) / BLOCK_S).astype(np.int64)
     n_blocks = int(block[-1]) + 1
     seen = [t.at(times_s + x[c] + x[n + c] * since) for c, t in enumerate(tracks)]
@@ -119,9 +129,10 @@ def _equations(
         weight = np.where(known, 1 / (1 + ratio) ** 2, 0.0)
         costs.append(np.where(known, ratio / (1 + ratio), 0.0).sum())
         sizes.append(np.abs(z[known]))
-        parts = np.stack([np.where(known, part, 0.0) for part in (slope_a, slope_b, z)])
-        parts = parts - _slow(parts, weight, max(1, round(SLOW_S / step)))
-        _add(normal, gradient, (a, b), (parts[:2], weight, parts[2]), (since, block))
+        slope_a, slope_b, z = (np.where(known, part, 0.0) for part in (slope_a, slope_b, z))
+        parts = np.stack([_moving(slope_a, slope_b, weight, stretch), z])
+        slope, z = parts - _slow(parts, weight, slow)
+        _add(normal, gradient, (a, b), (np.stack([-slope, slope]), weight, z), (since, block))
     every = np.concatenate(sizes)
     if not every.size:
         return _Equations(normal, gradient, 1.0, np.inf)
@@ -141,6 +152,18 @@ def _pair(
     )
     z = (across_a * b).sum(-1) / spread
     return z, -(across_b * rate_a).sum(-1) / spread, (across_a * rate_b).sum(-1) / spread
+
+
+def _moving(
+    slope_a: Float[np.ndarray, "P T J"],
+    slope_b: Float[np.ndarray, "P T J"],
+    weight: Float[np.ndarray, "P T J"],
+    frames: int,
+) -> Float[np.ndarray, "P T J"]:
+    """Change of z with the stamps of b, 1/s, without most of its noise: slopes of a and b are -s + n and s + m."""
+    slope, noise = (slope_b - slope_a) / 2, (slope_a + slope_b) / 2
+    power, idle = _slow(np.stack([slope**2, noise**2]), weight, frames)
+    return slope * np.clip(1 - idle / np.where(power > 0, power, 1.0), 0.0, 1.0)
 
 
 def _slow(
