@@ -21,14 +21,15 @@ from mocap.calibrate.detect_boards import detect_in_clips
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Detections2D
 from mocap.core.session import Session, Take
-from mocap.io.artefacts import load_detections
+from mocap.io.artefacts import DETECTION_ARRAYS, load_detections
 from mocap.io.frame_times import read_frame_times
 from mocap.io.session_files import open_session, open_take
 from mocap.io.take_videos import probe_take
 from mocap.io.video_fit import VideoFitConfig, fit_rig_to_videos, rig_of_cameras
+from mocap.models.blazepose import BlazePoseConfig
 from mocap.segmented_detection import SegmentStore, detect_in_segments
 from mocap.stages.associate import AssociateConfig, associate
-from mocap.stages.detect import DetectConfig
+from mocap.stages.detect import DetectConfig, detect, make_detector, require_somebody
 
 WIDE_TOLERANCE_MM = 200.0
 """Of the association: 3° at 4 m. A camera that moved must still be seen to look at the same person."""
@@ -36,11 +37,16 @@ RARELY = 0.3
 """Share of the frames in which a camera saw somebody, below which it lost the subject: it may have moved far."""
 BOARD_PICTURES = 80
 """Pictures of each camera that are searched for a board: enough to tell, and seconds."""
+FEW_BOARD_PICTURES = 16
+"""Where only some frames are looked at: a board that is held into the view for a tenth of a take is in one of them."""
 ENOUGH_CORNERS = 150
 """Corners seen by two cameras at a time, from which a board is asked and not the person."""
 
 UNKNOWN_FPS = 30.0
 """Of imported 2D results that do not say: only how long somebody may be hidden depends on it."""
+
+RUN_FRAMES = 12
+"""That follow each other, where only some frames are looked at: how late a camera is shows from one to the next."""
 
 Progress = Callable[[int, int], None]
 Seen = Literal["auto", "person", "board"]
@@ -50,9 +56,11 @@ Seen = Literal["auto", "person", "board"]
 class TakeCheckConfig:
     """by: whose points are compared: a person's, the session's board's, or the board's where one is in view ("auto").
     check: what counts as a movement. detect: how people are found, where no earlier run of the take found them.
-    video: how videos fit their calibration."""
+    video: how videos fit their calibration. most_frames: of each camera that are looked at, for people and for a board,
+    in short runs spread over the take; None: all for people, some for a board."""
 
     by: Seen = "auto"
+    most_frames: int | None = None
     check: CheckConfig = field(default_factory=CheckConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     video: VideoFitConfig = field(default_factory=VideoFitConfig)
@@ -72,6 +80,10 @@ class TakePoints:
     px: Float[np.ndarray, "T C J 2"]
     weight: Float[np.ndarray, "T C J"]
     names: tuple[str, ...] = ()
+
+
+QUICK = TakeCheckConfig(most_frames=48, detect=DetectConfig(blazepose=BlazePoseConfig(mirror=False)))
+"""A first look, in seconds however long the take is."""
 
 
 def check_take(
@@ -101,7 +113,7 @@ def take_points(
     take = open_take(path)
     session = None if take.session_root is None else open_session(take.session_root)
     fitted, renamed, fps = _fitted(take, rig or _rig_of(take, session), config)
-    board = _board_points(take, session, fitted, threads, asked=config.by == "board") if config.by != "person" else None
+    board = _board_points(take, session, fitted, config, threads) if config.by != "person" else None
     if board is None and config.by == "board":
         raise InputError(
             "no two cameras see the session's board at a time",
@@ -179,30 +191,59 @@ def _detections(take: Take, config: TakeCheckConfig, threads: int, progress: Pro
         found = load_detections(made)
         if found.cameras == take.cameras:
             return found
+    if config.most_frames is not None and take.videos and config.detect.detector != "imported":
+        return _some_detections(take, config, config.most_frames, threads)
     with TemporaryDirectory(prefix="mocap_check_") as folder:
         store = SegmentStore(Path(folder), "check")
         return detect_in_segments(take, config.detect, store=store, threads=threads, progress=progress)[0]
 
 
+def _some_detections(take: Take, config: TakeCheckConfig, most: int, threads: int) -> Detections2D:
+    """Of runs of frames spread over the take; the others show nobody."""
+    infos = probe_take(take).infos
+    detector = make_detector(config.detect, threads=threads)
+    spans = spread_runs(max(info.n_frames for info in infos.values()), most)
+    parts = [detect(take, detector, infos=infos, span=span)[0] for span in spans]
+    found = parts[0]
+    for part in parts[1:]:
+        first = int(found.track.max(initial=-1)) + 1
+        arrays = {name: np.concatenate([getattr(found, name), getattr(part, name)]) for name in DETECTION_ARRAYS}
+        arrays["track"] = np.concatenate([found.track, np.where(part.track >= 0, part.track + first, part.track)])
+        found = replace(found, **arrays)
+    require_somebody(found, take)
+    return found
+
+
+def spread_runs(n_frames: int, most: int) -> list[range]:
+    """Runs of frames, `most` in all at most, in the middle of equal parts of a take; one of all where that is less."""
+    if n_frames <= most:
+        return [range(n_frames)]
+    length = min(RUN_FRAMES, most)
+    count = most // length
+    starts = ((2 * np.arange(count) + 1) * n_frames // (2 * count)) - length // 2
+    return [range(start, start + length) for start in starts.tolist()]
+
+
 def _board_points(
-    take: Take, session: Session | None, rig: Rig, threads: int, *, asked: bool
+    take: Take, session: Session | None, rig: Rig, config: TakeCheckConfig, threads: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Corners of the session's board in the take; None where there are none, which is a fault only when asked for."""
     if session is None or not session.board or not take.videos:
         return None
     board = board_from_table(session.board, session.root / "session.toml")
     frames = max(info.n_frames for info in probe_take(take).infos.values())
+    pictures = BOARD_PICTURES if config.most_frames is None else FEW_BOARD_PICTURES
     try:
         observations, _ = detect_in_clips(
             take.videos,
             board,
             times=None if take.timestamps is None else read_frame_times(take.timestamps),
             threads=threads,
-            every=max(frames // BOARD_PICTURES, 1),
+            every=max(frames // pictures, 1),
             rotations=take.rotations,
         )
     except CalibrationError:
-        if asked:
+        if config.by == "board":
             raise
         return None
     points = board_points(observations, rig)

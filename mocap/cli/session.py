@@ -36,7 +36,7 @@ down: print one with `mocap board` and give its file with --board, or describe t
 
 CHECK_EXAMPLE = """
 Exit code 0 when the takes can be processed, 2 when something prevents that. With [bold]--moved[/], takes are compared
-with the rig: those that were processed in seconds, others as long as finding people takes.
+with the rig in seconds: by the people that an earlier run has found, else by those in some fifty of their frames.
 
 [bold]Examples[/]
 
@@ -242,7 +242,7 @@ def _repair(sessions: list[Path]) -> None:
 
 def _moves(checked: SessionCheck) -> dict[str, list[str]]:
     """Take -> what a comparison with the rig says of it."""
-    from mocap.calibrate.check import check_take
+    from mocap.calibrate.check import QUICK, check_take
     from mocap.core.errors import InputError
 
     told: dict[str, list[str]] = {}
@@ -250,7 +250,7 @@ def _moves(checked: SessionCheck) -> dict[str, list[str]]:
         if it.take is None or checked.state.calibration.rig is None:
             continue
         try:
-            told[it.name] = list(check_take(it.root).sentences)
+            told[it.name] = list(check_take(it.root, config=QUICK).sentences)
         except InputError as error:
             told[it.name] = [f"cannot be compared: {error}"]
     return told

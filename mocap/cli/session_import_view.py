@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -34,15 +35,21 @@ def show_plan(plan: ImportPlan, done: Imported | None) -> None:
     kept = () if done is None else done.kept
     for it in plan.files[:SHOWN]:
         state = " (there already)" if it.target in kept else ""
-        tell(f"  {escape(it.target)} [dim]from {escape(str(it.source))}[/]{state}")
+        tell(f"  {escape(it.target)} [dim]from {escape(_short(it.source, plan))}[/]{state}")
     if len(plan.files) > SHOWN:
         tell(f"  … and {len(plan.files) - SHOWN} more")
     if plan.rig is not None:
-        tell(f"  calibration of {', '.join(plan.rig.names)} [dim]from {escape(str(plan.rig_source))}[/]")
+        origin = "" if plan.rig_source is None else f" [dim]from {escape(_short(plan.rig_source, plan))}[/]"
+        tell(f"  calibration of {escape(', '.join(plan.rig.names))}{origin}")
     for note in plan.notes if done is None else done.notes:
         tell(f"  [yellow]note[/] {escape(note)}")
     for path in plan.left:
-        tell(f"  [dim]left out: {escape(str(path))}[/]")
+        tell(f"  [dim]left out: {escape(_short(path, plan))}[/]")
+
+
+def _short(path: Path, plan: ImportPlan) -> str:
+    """As it lies in the folder that is imported, which the first line names."""
+    return path.relative_to(plan.source).as_posix() if path.is_relative_to(plan.source) else str(path)
 
 
 def plan_document(plan: ImportPlan, done: Imported | None) -> dict[str, Any]:

@@ -29,13 +29,26 @@ def cameras_of(
 ) -> tuple[SessionCamera, ...]:
     """Cameras that NAME=SOURCE texts name, else those already known, with what is asked of every device and by what
     they are turned (NAME=DEGREES)."""
-    from mocap.core.session import SessionCamera
-
-    given = [text.partition("=") for text in named]
-    cameras = tuple(SessionCamera(name.strip(), source or None) for name, _, source in given) or tuple(known)
+    cameras = tuple(_camera(text) for text in named) or tuple(known)
     asked = {key: _value(key, value) for key, value in device.items()}
     turns = dict(_turn(text, [camera.name for camera in cameras]) for text in turned)
     return tuple(replace(camera, **asked, rotation=turns.get(camera.name, camera.rotation)) for camera in cameras)
+
+
+def _camera(text: str) -> SessionCamera:
+    """Of NAME=SOURCE, or of a name alone: a camera that films by itself."""
+    from mocap.capture.address import EXAMPLES, parse_address
+    from mocap.core.session import SessionCamera
+
+    name, equals, source = (part.strip() for part in text.partition("="))
+    if equals and not source:
+        raise InputError(
+            f"{text!r} names no source", where="--camera", remedy=f"Write NAME alone, or NAME= and one of {EXAMPLES}."
+        )
+    camera = SessionCamera(name, source or None)
+    if source:
+        parse_address(source, camera=name)
+    return camera
 
 
 def renames_of(texts: Sequence[str]) -> dict[str, str]:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from mocap.io.session_state import SessionState
 
 COLOURS = {"blocks": "red", "warning": "yellow", "note": "dim"}
+CLOCK_WORDS = {
+    "one clock": "one clock",
+    "synced": "put on one clock",
+    "stamps only": "clocks of their own",
+    "by frames": "frame by frame",
+}
 STATE_COLOURS = {"exported": "green", "processed": "green", "synced": "cyan", "recorded": "yellow", "unusable": "red"}
 
 
@@ -35,7 +41,8 @@ def show(checked: SessionCheck, moves: Mapping[str, Sequence[str]]) -> None:
         for sentence in moves.get(it.name, ()):
             _line(f"  {escape(sentence)}")
     for finding in checked.findings:
-        _line(f"[{COLOURS[finding.level]}]{finding.level:7}[/] {escape(finding.sentence)}")
+        sentence = finding.sentence.replace("\n", "\n            ")  # what is to be written into a file
+        _line(f"[{COLOURS[finding.level]}]{finding.level:7}[/] {escape(sentence)}")
     _line(f"[bold]Next:[/] {escape(checked.next_step)}")
 
 
@@ -62,7 +69,7 @@ def _take_words(checked: SessionCheck, name: str) -> str:
         words.append(f"{' and '.join(rates)} a second")
     elif not clips:
         words.append("2D results")
-    words.append(take.sync)
+    words.append(CLOCK_WORDS[take.sync])
     date = checked.dates.get(f"takes/{name}")
     if date is not None:
         words.append(date.day)
@@ -83,7 +90,9 @@ def show_table(states: Sequence[SessionState]) -> None:
         for it in state.takes:
             colour = STATE_COLOURS[it.state]
             files = ", ".join(it.exported)
-            table.add_row("", escape(it.name), f"[{colour}]{it.state}[/]", str(len(it.cameras)), it.sync, files)
+            table.add_row(
+                "", escape(it.name), f"[{colour}]{it.state}[/]", str(len(it.cameras)), CLOCK_WORDS[it.sync], files
+            )
     if states:
         stdout.print(table)
     else:

@@ -10,7 +10,7 @@ from calibration.camera import Rig
 from calibration.formats import read_calibration
 from mocap.core.errors import InputError, VideoError
 from mocap.io.recording_date import RecordingDate, earliest_date
-from mocap.io.session_findings import CareFinding, Level, next_step
+from mocap.io.session_findings import CareFinding, Level, has_sources, next_step
 from mocap.io.session_state import SessionState, TakeState, images_in, look_at_session
 from mocap.io.take_videos import common_fps
 from mocap.io.video_fit import fit_rig_to_videos, rig_of_cameras
@@ -24,6 +24,8 @@ LONG_FRAMES = 0.02
 
 COPYING_S = 120.0
 """Files that are copied or unpacked together have dates in any order, so far apart."""
+
+BOARD_FIRST = "Print a board with `mocap board board.pdf` and copy the [board] table of board.toml into session.toml."
 
 Progress = Callable[[str], None]
 
@@ -129,19 +131,28 @@ def _calibration(
 
 
 def _way_to_a_rig(state: SessionState) -> str:
-    if not state.calibration.extrinsics:
-        return f"Record the board in all cameras at once: `mocap record {state.session.root} --extrinsics`."
-    return f"Run `mocap calibrate {state.session.root}`."
+    root = state.session.root
+    if state.calibration.extrinsics:
+        return BOARD_FIRST if not state.calibration.board else f"Run `mocap calibrate {root}`."
+    if not state.session.cameras:
+        return 'Write its cameras into session.toml: [[camera]] with name = "left" and source = "usb:0".'
+    if not has_sources(state):
+        return f"Film the board in all cameras at once and bring the clips in: `mocap session import FOLDER {root}`."
+    return (
+        BOARD_FIRST
+        if not state.calibration.board
+        else (f"Record the board in all cameras at once: `mocap record {root} --extrinsics`.")
+    )
 
 
 def _lacking(state: SessionState) -> Iterator[CareFinding]:
     """What a calibration would miss."""
-    if not state.calibration.board:
+    if not state.calibration.board and _way_to_a_rig(state) != BOARD_FIRST:
         yield CareFinding(
             "warning",
             "session.toml",
             "does not say which board is used",
-            "Print one with `mocap board board.pdf` and copy the [board] table of board.toml.",
+            BOARD_FIRST,
         )
     seen, cameras = state.calibration.extrinsics, state.session.camera_names
     missing = [name for name in cameras if name not in seen]

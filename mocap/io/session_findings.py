@@ -27,13 +27,22 @@ class CareFinding:
         return f"{self.where}: {self.what.rstrip('.')}. {self.remedy}".strip()
 
 
+def has_sources(state: SessionState) -> bool:
+    """Whether `mocap record` could record any of its cameras; those of an import have filmed by themselves."""
+    return any(camera.source for camera in state.session.cameras)
+
+
 def next_step(state: SessionState, findings: Sequence[CareFinding]) -> str:
     """The one thing to do now: what keeps a calibration or take from use, else the next step of a shoot."""
     root = state.session.root
     blocking = next((finding for finding in findings if finding.level == "blocks"), None)
     if blocking is not None:
-        one_line = blocking.remedy and "\n" not in blocking.remedy
-        return blocking.remedy if one_line else f"Mend {blocking.where}: {blocking.what}"
+        if blocking.remedy and "\n" not in blocking.remedy:
+            return blocking.remedy
+        how = f" `mocap session check {root}` shows how." if blocking.remedy else ""
+        return f"Mend {blocking.where}: {blocking.what.rstrip('.')}.{how}"
+    if not state.takes and not has_sources(state):
+        return f"Bring a take in: `mocap session import FOLDER {root}`."
     if not state.takes:
         return f"Record a take: `mocap record {root} --take NAME`."
     unsynced = [finding for finding in findings if finding.level == "warning" and "mocap sync" in finding.remedy]

@@ -69,7 +69,7 @@ class TakeState:
             return "unusable"
         if self.report is not None:
             return "exported" if self.exported else "processed"
-        return "synced" if self.sync in ("one clock", "synced") else "recorded"
+        return "synced" if self.sync == "synced" else "recorded"
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,7 +84,7 @@ def _take_texts(path: Path, clips: Sequence[Path], take: str, notes: list[str]) 
         times = read_frame_times(path).named([_camera(clip) for clip in clips])
         rows = [row for clip in clips for row in _rows(times, clip)]
     except InputError as error:
-        notes.append(f"{take}: the times of its frames are left out ({error})")
+        notes.append(f"{take}: the times of its frames are left out ({path.name} {error.what})")
         return {}
     return {f"{take}/timestamps.csv": "\n".join(("camera,frame,time_s", *rows, "")), f"{take}/take.toml": SHARED}
 

@@ -15,10 +15,20 @@ from calibration.camera_check import check_rig, resolve_camera
 from calibration.camera_check_moves import CheckConfig
 from calibration.formats import read_calibration
 from calibration.synthetic import Seeing, observe_board, waved_board
-from mocap.calibrate.check import TakeCheckConfig, board_points, check_take, person_points, take_points, with_moved
+from mocap.calibrate.check import (
+    QUICK,
+    TakeCheckConfig,
+    board_points,
+    check_take,
+    person_points,
+    spread_runs,
+    take_points,
+    with_moved,
+)
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Detections2D
 from mocap.io.artefacts import load_detections, save_detections
+from mocap.models.weights import BLAZEPOSE, is_fetched
 
 SAMPLE = Path(__file__).resolve().parents[3] / "sample_sessions" / "numeric_walk"
 TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -127,6 +137,35 @@ def test_a_board_tells_too():
     check = check_rig(moved(rig, "cam04", [0.01, 0.0, 0.005], 0.3), px, weight, FEW.check)
     assert check.moved == ("cam04",)
     assert np.linalg.norm(check.resolved["cam04"].center - rig["cam04"].center) < 0.005
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "most", "wanted"),
+    [
+        (48, 48, [range(48)]),
+        (49, 48, [range(0, 12), range(12, 24), range(24, 36), range(36, 48)]),
+        (1800, 48, [range(219, 231), range(669, 681), range(1119, 1131), range(1569, 1581)]),
+        (100, 5, [range(48, 53)]),
+    ],
+)
+def test_a_first_look_is_at_short_runs_spread_over_the_take(n_frames, most, wanted):
+    assert spread_runs(n_frames, most) == wanted
+
+
+@pytest.mark.slow
+def test_a_first_look_finds_the_camera_that_moved(tmp_path):
+    """In a rendered take that nobody has processed; people are looked for in a quarter of its frames."""
+    if not is_fetched(BLAZEPOSE):
+        pytest.skip("the networks of BlazePose are not here")
+    sample = SAMPLE.parent / "one_person"
+    session = shutil.copytree(sample, tmp_path / "session", ignore=shutil.ignore_patterns("derived", "export", "*.npz"))
+    true = read_calibration(session / "calibration" / "rig.toml")
+    believed = moved(true, "cam03", [0.1, 0.0, 0.05], 3.0)
+    points = take_points(session / "takes" / "walk", believed, QUICK)
+    assert points.by == "person"
+    assert (points.weight > 0).any(axis=(1, 2)).sum() <= QUICK.most_frames
+    assert check_rig(true, points.px, points.weight).moved == ()
+    assert check_rig(believed, points.px, points.weight).moved == ("cam03",)
 
 
 def test_what_is_missing_is_said(session, tmp_path):

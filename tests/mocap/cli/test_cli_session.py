@@ -74,6 +74,8 @@ def test_the_next_day_has_the_same_cameras(tmp_path: Path):
         (("--exposure", "dark"), "--exposure: 'dark' is not a number. Give auto or a number."),
         (("--rotation", "b=90"), "--rotation: 'b=90' is not NAME=DEGREES of a camera. Cameras: a."),
         (("--rotation", "a=45"), "camera a: a rotation of 45 degrees is not possible"),
+        (("--camera", "b=webcam"), "camera b: source 'webcam': is not an address of a camera. Write one of: usb:0"),
+        (("--camera", "b="), "--camera: 'b=' names no source. Write NAME alone"),
         (("--camera", "A"), "two cameras are called 'a' and 'A'"),
         (("--type", "mirror"), "there is no board 'mirror'"),
     ],
@@ -100,11 +102,9 @@ def test_a_check_for_people_and_for_machines(tmp_path: Path, clip: Path):
         shutil.copy2(clip, tmp_path / f"s/takes/walk/video/{name}.mp4")
     done = run("check", tmp_path / "s")
     assert done.exit_code == 2, "there is no rig: nothing can be processed"
-    assert "take walk: recorded, 2 cameras, 12 frames, 30 a second, by frames" in done.stdout
+    assert "take walk: recorded, 2 cameras, 12 frames, 30 a second, frame by frame" in done.stdout
     assert "blocks  calibration: there is no rig.toml." in done.stdout
-    assert (
-        f"Next: Record the board in all cameras at once: `mocap record {tmp_path / 's'} --extrinsics`." in done.stdout
-    )
+    assert f"bring the clips in: `mocap session import FOLDER {tmp_path / 's'}`." in done.stdout
     done = run("check", tmp_path / "s", "--json")
     assert done.exit_code == 2
     report = json.loads(done.stdout)
@@ -134,12 +134,12 @@ def test_an_import_is_shown_before_it_is_done(tmp_path: Path, clip: Path):
     options = (tmp_path / "day", tmp_path / "s", "--pattern", "{take}_{camera}", "--camera", "GX1=left")
     done = run("import", *options, "--dry-run")
     assert done.exit_code == 0, done.output
-    assert "takes/walk/video/left.mp4 from" in done.stderr
+    assert "takes/walk/video/left.mp4 from walk_GX1.mp4" in done.stderr
     assert not (tmp_path / "s").exists()
     done = run("import", *options, "--hardlink")
     assert done.exit_code == 0, done.output
     assert done.stdout.split() == [str(tmp_path / "s/session.toml")]
-    assert "Next: Record the board in all cameras at once" in done.stderr
+    assert "Next: Film the board in all cameras at once and bring the clips in" in done.stderr
     assert open_session(tmp_path / "s").camera_names == ("GX2", "left")
     again = json.loads(run("import", *options, "--json").stdout)
     assert again["kept"] == ["takes/walk/video/left.mp4", "takes/walk/video/GX2.mp4"]

@@ -22,6 +22,7 @@ from video_worlds import write_counter_clip
 
 CAMERAS = ("cam01", "cam02", "cam03")
 SIZE = (96, 64)
+BOARD = '[board]\ntype = "checkerboard"\nsquares = [5, 7]\nsquare_mm = 40.0\n'
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,16 @@ def test_the_steps_of_a_shoot(tmp_path: Path, clip: Path):
     root = a_session(tmp_path / "s", clip, (), rig=False)
     checked = check_session(root)
     assert not checked.can_process
-    assert checked.next_step == f"Record the board in all cameras at once: `mocap record {root} --extrinsics`."
+    assert checked.next_step.startswith("Film the board in all cameras at once and bring the clips in: `mocap session ")
     assert "session.toml: does not say which board is used" in sentences(checked, "warning")[0]
+    text = (root / "session.toml").read_text()
+    (root / "session.toml").write_text(text.replace('name = "cam01"', 'name = "cam01"\nsource = "usb:0"'))
+    assert "mocap board board.pdf" in check_session(root).next_step
+    assert sentences(check_session(root), "warning") == [], "the same is not said twice"
+    with (root / "session.toml").open("a") as file:
+        file.write(BOARD)
+    checked = check_session(root)
+    assert checked.next_step == f"Record the board in all cameras at once: `mocap record {root} --extrinsics`."
     (root / "calibration/extrinsics").mkdir(parents=True)
     for camera in CAMERAS[:2]:
         shutil.copy2(clip, root / f"calibration/extrinsics/{camera}.mp4")
@@ -134,6 +143,17 @@ def test_pictures_of_another_size_than_the_rig(tmp_path: Path, clip: Path):
     assert "100" in blocks
     write_rig(a_ring(2, SIZE), root / "calibration" / "rig.toml")
     assert "the rig has no camera cam03" in sentences(check_session(root), "blocks")[0]
+
+
+def test_a_remedy_of_several_lines_is_not_a_next_step(tmp_path: Path, clip: Path):
+    """What to write into a configuration; an import shows the next step alone."""
+    root = a_session(tmp_path / "s", clip)
+    write_rig(a_ring(3, (100, 64)), root / "calibration" / "rig.toml")
+    assert "\n" in sentences(check_session(root), "blocks")[0]
+    assert check_session(root).next_step == (
+        "Mend takes/walk: camera cam01: the video is 96x64 but its calibration is for 100x64. "
+        f"`mocap session check {root}` shows how."
+    )
 
 
 def test_an_unreadable_rig(tmp_path: Path, clip: Path):
