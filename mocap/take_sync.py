@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -22,28 +22,27 @@ from mocap.capture.sync_light import flash_estimates
 from mocap.capture.sync_motion import MotionSyncConfig, sync_by_motion
 from mocap.capture.sync_speed import sync_by_speed
 from mocap.capture.sync_timestamps import timestamp_estimates
-from mocap.core.clock import METHODS, Clock, ClockEstimate, FrameFaults
+from mocap.core.clock import METHODS, Clock, ClockEstimate
 from mocap.core.config import Config
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Detections2D
 from mocap.core.session import Take
+from mocap.frame_faults import FoundFaults, camera_faults, people_points
 from mocap.io.brightness import FrameLight, read_brightness
 from mocap.io.file_clock import read_file_clock
 from mocap.io.session_files import has_recorder_clock
+from mocap.io.sound_length import sound_end_s
 from mocap.io.sync_file import CameraSync, TakeSync
 from mocap.io.take_times import read_take_stamps
 from mocap.io.video import VideoInfo, probe_video
 from mocap.io.video_fit import fit_rig_to_videos, rig_of_cameras
-from mocap.signal.frame_gaps import frame_steps, repeated_pictures
+from mocap.signal.frame_gaps import even_times
 from mocap.stage_cache import Observer, SilentObserver
 from mocap.stages.detect import DetectConfig
 from mocap.take_detection import detected_take
 
 Method = Literal["auto", "timestamps", "audio", "flash", "motion"]
 Times = Mapping[str, Float[np.ndarray, "..."]]
-
-TREMBLING_S = 0.0025
-"""Stamps of arrival that tremble by more than this are not those of the exposures."""
 
 
 class SyncConfig(Config):
@@ -124,6 +123,8 @@ class _Material:
     rig_path: Path | None
     threads: int
     observer: Observer
+    found: dict[bool, dict[str, FoundFaults]] = field(default_factory=dict)
+    """Faults, without and with the people known."""
 
     @cached_property
     def infos(self) -> dict[str, VideoInfo]:
@@ -131,8 +132,17 @@ class _Material:
 
     @cached_property
     def stamps(self) -> Times:
-        counted = None if self.take.videos else self.detections.n_frames
+        counted = None if self.take.videos else self.people.n_frames
         return read_take_stamps(self.take, self.infos, n_frames=counted)
+
+    @property
+    def mended(self) -> Times:
+        """The stamps without what is wrong with them."""
+        faults = {name: found.faults for name, found in self.faults.items()}
+        return {
+            name: faults[name].corrected_s(even_times(stamp) if faults[name].uneven_stamps else stamp)
+            for name, stamp in self.stamps.items()
+        }
 
     @property
     def rig(self) -> Rig | None:
@@ -149,17 +159,23 @@ class _Material:
 
     @property
     def people_known(self) -> bool:
-        """Whether asking for `detections` costs next to nothing."""
-        return self.found_before or "detections" in self.__dict__
+        """Whether asking for `people` costs next to nothing."""
+        return self.found_before or "people" in self.__dict__
 
     @cached_property
+    def people(self) -> Detections2D:
+        """In every frame, as they are found."""
+        return detected_take(self.take, self.derived, self.config.detect, threads=self.threads, observer=self.observer)
+
+    @property
     def detections(self) -> Detections2D:
         """Without the frames that show an earlier one again."""
-        found = detected_take(self.take, self.derived, self.config.detect, threads=self.threads, observer=self.observer)
-        kept = np.ones(len(found), dtype=bool)
-        for name, faults in (self.faults if self.take.videos else {}).items():
-            kept &= ~((found.camera == found.cameras.index(name)) & np.isin(found.frame, faults.repeated))
-        return found.select(kept)
+        people = self.people
+        kept = np.ones(len(people), dtype=bool)
+        for name, found in self.faults.items():
+            again = np.isin(people.frame, found.faults.repeated)
+            kept &= ~((people.camera == people.cameras.index(name)) & again)
+        return people.select(kept)
 
     @cached_property
     def light(self) -> dict[str, FrameLight]:
@@ -171,30 +187,34 @@ class _Material:
         self.observer.stage_finished("pictures", time.perf_counter() - start, cached=False)
         return found
 
-    @cached_property
-    def faults(self) -> dict[str, FrameFaults]:
-        return {name: self._faults_of(name) for name in self.take.videos}
+    @property
+    def faults(self) -> dict[str, FoundFaults]:
+        """By what is known yet; where the sound says that frames are lost, and pictures do not show which, people are
+        looked for."""
+        found = self._faults_by(people=self.people_known)
+        if self.config.method == "auto" and not self.people_known and any(f.missing for f in found.values()):
+            found = self._faults_by(people=True)
+        return found
 
-    def _faults_of(self, name: str) -> FrameFaults:
-        difference = self.light[name].difference
-        known = np.isfinite(difference)
-        again = repeated_pictures(np.where(known, difference, np.median(difference[known]) if known.any() else 0.0))
-        trembling = False
-        if self.take.timestamps is not None and len(self.stamps[name]) > 2:
-            steps = frame_steps(self.stamps[name])
-            trembling = not steps.uneven and steps.jitter_s > TREMBLING_S
-        return FrameFaults(repeated=tuple(np.flatnonzero(again).tolist()), uneven_stamps=trembling)
+    def _faults_by(self, *, people: bool) -> dict[str, FoundFaults]:
+        if people not in self.found:
+            self.found[people] = {name: self._faults_of(name, people) for name in self.take.cameras}
+        return self.found[people]
+
+    def _faults_of(self, name: str, people: bool) -> FoundFaults:
+        video, stamp = self.take.videos.get(name), self.stamps[name]
+        end = sound_end_s(video) if video is not None else None
+        return camera_faults(
+            stamp,
+            light=None if video is None else self.light[name],
+            people=people_points(self.people, name, len(stamp)) if people else (),
+            length_s=None if end is None else end - self.infos[name].start_s,
+            recorded=self.take.timestamps is not None,
+        )
 
     @property
     def faults_told(self) -> tuple[str, ...]:
-        told = []
-        for name, faults in (self.faults if self.take.videos else {}).items():
-            if faults.repeated:
-                count = len(faults.repeated)
-                told.append(f"{name}: {count} frame{'s show' if count > 1 else ' shows'} an earlier one again")
-            if faults.uneven_stamps:
-                told.append(f"{name}: the times of arrival tremble, and are made even")
-        return tuple(told)
+        return tuple(f"{name}: {said}" for name, found in self.faults.items() for said in found.sentences)
 
 
 class _Asked:
@@ -206,6 +226,7 @@ class _Asked:
         self.estimates: list[ClockEstimate] = []
         self.notes: list[str] = []
         self._heard_with_hands = False
+        self._lit_by: object = None
         self._methods: dict[str, Callable[[], Sequence[ClockEstimate]]] = {
             "timestamps": self._timestamps,
             "audio": self._audio,
@@ -224,11 +245,18 @@ class _Asked:
                 self._ask(name, alone=False)
         heard = [estimate for estimate in self.estimates if estimate.method == "audio"]
         if heard and self._hands() is not None and not self._heard_with_hands:
-            self.estimates = [estimate for estimate in self.estimates if estimate.method != "audio"]
-            self._ask("audio", alone=False)
+            self._ask_again("audio")
+        if self._lit_by is not None and self._lit_by is not self.material.faults:
+            self._ask_again("flash")
+
+    def _ask_again(self, method: str) -> None:
+        """With what other methods have brought to light."""
+        self.estimates = [estimate for estimate in self.estimates if estimate.method != method]
+        self.notes = [note for note in self.notes if not note.startswith(f"{method}: ")]
+        self._ask(method, alone=False)
 
     def choice(self) -> dict[str, CameraClock]:
-        stamps = self.material.stamps[self.reference]
+        stamps = self.material.mended[self.reference]
         middle = float((stamps[0] + stamps[-1]) / 2) if len(stamps) else 0.0
         cameras = self.material.take.cameras
         return choose_clocks(self.estimates, cameras, reference=self.reference, middle_s=middle)
@@ -257,8 +285,9 @@ class _Asked:
     def _timestamps(self) -> Sequence[ClockEstimate]:
         take = self.material.take
         clocks = {name: read_file_clock(path) for name, path in take.videos.items()}
+        listed, shared = take.timestamps is not None, has_recorder_clock(take)
         return timestamp_estimates(
-            self.material.stamps, reference=self.reference, shared=has_recorder_clock(take), clocks=clocks
+            self.material.stamps, reference=self.reference, shared=shared, clocks=clocks, listed=listed
         )
 
     def _audio(self) -> Sequence[ClockEstimate]:
@@ -273,11 +302,12 @@ class _Asked:
         """Where what claps is, once people were found: sound takes 9 ms for 3 m."""
         material = self.material
         rig = material.rig if material.people_known else None
-        return None if rig is None else HandPlaces(material.detections, material.stamps, rig)
+        return None if rig is None else HandPlaces(material.detections, material.mended, rig)
 
     def _flash(self) -> Sequence[ClockEstimate]:
         light = {name: found.brightness for name, found in self.material.light.items()}
-        return flash_estimates(light, self.material.stamps, reference=self.reference)
+        self._lit_by = self.material.faults
+        return flash_estimates(light, self.material.mended, reference=self.reference)
 
     def _motion(self) -> Sequence[ClockEstimate]:
         material = self.material
@@ -289,7 +319,7 @@ class _Asked:
             for name, clock in self.choice().items()
             if clock.chosen is not None and clock.confidence >= material.config.enough_confidence
         }
-        config, found, stamps = material.config.motion, material.detections, material.stamps
+        config, found, stamps = material.config.motion, material.detections, material.mended
         if rig is None:
             return sync_by_speed(
                 found, stamps, config, search_s=config.search_s, reference=self.reference, around_s=around
@@ -298,8 +328,8 @@ class _Asked:
 
 
 def _sync(material: _Material, reference: str, chosen: Mapping[str, CameraClock], least: float) -> TakeSync:
-    faults = material.faults if material.take.videos else {}
-    first = CameraSync(Clock(), faults=faults.get(reference, FrameFaults()))
+    faults = {name: found.faults for name, found in material.faults.items()}
+    first = CameraSync(Clock(), faults=faults[reference])
     cameras = {reference: first}
     for name, found in chosen.items():
         if found.chosen is not None and found.confidence >= least:
@@ -309,7 +339,7 @@ def _sync(material: _Material, reference: str, chosen: Mapping[str, CameraClock]
                 ", ".join(found.agreeing),
                 found.confidence,
                 estimate.sd_s,
-                faults.get(name, FrameFaults()),
+                faults[name],
             )
     methods = dict.fromkeys(method for found in chosen.values() for method in found.agreeing)
     ordered = {name: cameras[name] for name in material.take.cameras if name in cameras}

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from mocap.core.errors import InputError
 from mocap.signal.clock_fit import MAD, envelope_line, robust_line
+from mocap.signal.step_counts import losses
 
 RATES = tuple(
     Fraction(n, d)
@@ -19,15 +20,18 @@ RATES = tuple(
 """Frames a second that cameras are built for."""
 RATE_TOLERANCE = 4e-4
 """Between a crystal's worst (100 ppm) and the distance from 30 to 29.97 (1000 ppm)."""
-SAME_PICTURE = 0.12
-"""A picture differs from the one that it repeats by less than this part of what its neighbours differ by."""
-SURE = 4.0
-"""Standard deviations by which a step must differ from an ordinary one."""
-WORST_SD = 0.12
-"""Of a step's ratio: with more, too little moves to tell one step from two."""
-WHOLE = 0.3
-PASSES = 6
-MOST_STEPS = 30
+SAME_PICTURE = 0.4
+"""A picture differs from the one that it repeats by less than this part of what those on either side differ by: coding
+leaves 1.5 levels where people who walk change 20 to 50."""
+GONE_ON, TURNED = 0.7, 5.0
+"""Over three steps things go further than over one, and if they do not turn round in the middle one, further than three
+times that: what turns evenly goes as 2 s in that and 6 s in all."""
+STIRRED = 4.0
+"""Levels that the most changed blocks change by where anything moves; a picture at rest changes by 1 to 3."""
+APART_S = 0.15
+"""Sound goes on by so much more than pictures, or less, in files that lost nothing."""
+TICK_S = 0.00075
+"""Stamps that were rounded to milliseconds, or cut off, lie within this of even ones."""
 PACE_FRAMES = 31
 PACE_CHANGE = 0.15
 """A camera changes its pace by more; jitter of a tenth of an interval moves the median of 31 by 3 %."""
@@ -108,93 +112,49 @@ def even_times(stamp_s: Float[np.ndarray, "F"], *, late_only: bool = False) -> F
     return start + slope * number
 
 
-def step_ratios(
-    tracks: Float[np.ndarray, "F K D"], noise: float, steps: Int[np.ndarray, "G"] | None = None
-) -> tuple[Float[np.ndarray, "F-1"], Float[np.ndarray, "F-1"]]:
-    """(ratio, sd) of every step of moving points to what the steps beside it lead one to expect.
-
-    1: an ordinary step; 0: the frame shows the same moment again; 2: one exposure is missing; 3: two. tracks: points
-    over the frames as counted, NaN where unseen. noise: standard deviation of a coordinate. The expected step is that
-    of the nearest two on either side, so that a change of speed at an even rate cancels; steps: exposures that those
-    are thought to hold. sd is infinite where nothing moves.
-    """
-    step = np.diff(tracks, axis=0)
-    beside = _two_either_side(step)
-    known = np.logical_and(np.isfinite(step).all(-1), np.isfinite(beside).all((0, -1)))
-    if steps is None:
-        expected = np.median(beside, axis=0) / 2 + beside.mean(0) / 2
-    else:
-        count = _two_either_side(steps.astype(np.float64)).sum(0)
-        expected = beside.sum(0) / np.where(count > 0, count, np.nan)[:, None, None]
-        known = np.logical_and(known, (count > 0)[:, None])
-    expected, taken = (np.where(known[..., None], x, 0.0) for x in (expected, step))
-    power = (expected**2).sum((-1, -2))
-    # The mean of four steps has a fourth of a step's variance, which is 2 noise².
-    moving = np.maximum(power - known.sum(-1) * tracks.shape[-1] * noise**2 / 2, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(moving > 0, (expected * taken).sum((-1, -2)) / moving, np.nan)
-        sd = np.where(moving > 0, noise * np.sqrt(2.5 / moving), np.inf)
-    return ratio, sd
-
-
-def _two_either_side(x: Float[np.ndarray, "N *rest"]) -> Float[np.ndarray, "4 N *rest"]:
-    ends = np.full((2, *x.shape[1:]), np.nan)
-    padded = np.concatenate([ends, x, ends])
-    return np.stack([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
-
-
-def steps_from_motion(
-    tracks: Float[np.ndarray, "F K D"], noise: float, *, lost: int | None = None
-) -> Int[np.ndarray, "F-1"]:
-    """Exposures between frames as moving points tell: 0 for a frame that repeats the one before, 1 where in doubt.
-
-    A frame that repeats the one before in its place is followed by a double step, which belongs to it: 0, 2. lost: so
-    many exposures are known to be missing (`lost_by_length`); those that motion does not show for certain are put where
-    it speaks least against them, which is where little moves and an error of time does little harm.
-    """
-    steps = np.ones(max(len(tracks) - 1, 0), dtype=np.int64)
-    for passed in range(PASSES):
-        ratio, sd = step_ratios(tracks, noise, steps if passed else None)
-        found = np.nan_to_num(ratio, nan=1.0)
-        whole = np.abs(found - np.round(found)) < WHOLE  # else a step beside it is not counted rightly yet
-        sure = whole & (np.abs(found - 1) > SURE * sd) & (sd < WORST_SD)
-        steps = np.where(sure, np.round(found).clip(0, MOST_STEPS), 1).astype(np.int64)
-    left = 0 if lost is None else lost - int((steps - 1).sum())
-    if left <= 0:
-        return steps
-    ratio, sd = step_ratios(tracks, noise, steps)
-    off = np.nan_to_num(ratio, nan=1.5) - steps
-    for_one_more = np.where(np.isfinite(sd) & (steps > 0), (off - 0.5) / np.hypot(sd, 0.1) ** 2, -np.inf)
-    likely = np.argsort(-for_one_more, kind="stable")[: min(left, int(np.isfinite(for_one_more).sum()))]
-    steps[likely] += 1
-    return steps
-
-
 def lost_by_length(n_frames: int, period_s: float, length_s: float) -> int:
     """Exposures missing in a file that only counts its frames, by how long its sound is; 0 where that is up to two
-    frames, by which sound and pictures may begin and end apart."""
+    frames or APART_S, by which sound and pictures may begin and end apart."""
     lost = round(length_s / period_s) - n_frames
-    return lost if lost > 2 else 0
+    return lost if lost > max(2.0, APART_S / period_s) else 0
 
 
-def repeated_pictures(difference: Float[np.ndarray, "G"], *, noise: float = 1.0) -> Bool[np.ndarray, "F"]:
-    """Frames whose picture is that of the frame before: they differ by nearly nothing while others change.
+def only_counts(stamp_s: Float[np.ndarray, "F"]) -> bool:
+    """Whether stamps are a count of frames at an even rate, rounded to ticks of up to a millisecond, so that they would
+    not show a lost exposure."""
+    if len(stamp_s) < 3 or not (np.diff(stamp_s) > 0).all():
+        return False
+    own = frame_steps(stamp_s)
+    if own.lost or own.uneven:
+        return False
+    number = np.arange(len(stamp_s), dtype=np.float64)
+    away = np.abs(stamp_s - robust_line(number, stamp_s, floor=1e-7).at(number))
+    in_ticks = np.abs(1000 * stamp_s - np.round(1000 * stamp_s)).max() < 1e-3
+    return bool(own.jitter_s < 2e-3 * own.period_s + 2e-6 or (in_ticks and away.max() < TICK_S))
 
-    difference: of the pictures of consecutive frames, levels of 255. noise: where the usual differences are below it
-    the scene is at rest, and they mean nothing. Three in a row and more are a still picture rather than repeats, and
-    are left alone.
+
+def repeated_pictures(change: Float[np.ndarray, "F 4"], *, least: float = STIRRED) -> Bool[np.ndarray, "F"]:
+    """Frames whose picture is that of the frame before: they differ by much less than those on either side.
+
+    change: of each picture to the 1, 2, 3 and 4 before it, levels of 255 where they differ most; NaN where unknown.
+    least: where the pictures on either side change by less, the scene is at rest, and nothing is known or lost. One
+    and two in a row; more are a still picture. Hands that clap are for a moment where they were, too: what repeats is
+    told from what turns round by the pictures beyond, which are then alike.
     """
-    n = len(difference)
-    if n < 5:
-        return np.zeros(n + 1, dtype=bool)
-    padded = np.pad(difference, 5, mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 11)
-    usual = np.median(windows, axis=-1)
-    same = (difference <= SAME_PICTURE * usual) & (usual > noise)
-    run = same & np.roll(same, 1) & np.roll(same, 2)
-    run[:2] = False
-    still = run | np.roll(run, -1) | np.roll(run, -2)
-    return np.concatenate([[False], same & ~still])
+    n = len(change)
+    found = np.zeros(n, dtype=bool)
+    padded = np.concatenate([np.full((2, 4), np.nan), change, np.full((3, 4), np.nan)])
+    row = np.arange(n) + 2
+    for in_a_row in (2, 1):
+        same = np.max([padded[row + k, 0] for k in range(in_a_row)], axis=0)
+        beside = np.stack([padded[row - 1, 0], padded[row + in_a_row, 0]])
+        across = padded[row + in_a_row, in_a_row + 1]
+        with np.errstate(invalid="ignore"):
+            first = (same <= SAME_PICTURE * beside.min(0)) & (beside.min(0) > least)
+            first &= (across >= GONE_ON * beside.max(0)) & (across >= TURNED * same)
+        for k in range(in_a_row):
+            found[np.flatnonzero(first) + k] = True
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,14 +204,10 @@ def repaired(
     if len(stamp_s) < 3:
         return FrameRepair(stamp_s, repeated, np.zeros(len(stamp_s), dtype=np.int64), moved=False)
     own = frame_steps(stamp_s)
-    counted = own.lost == 0 and not own.uneven and own.jitter_s < 2e-3 * own.period_s + 2e-6
-    if steps is None or not counted:
+    if steps is None or not only_counts(stamp_s):
         return FrameRepair(stamp_s, repeated, np.concatenate([[0], own.steps - 1]), moved=False)
     again = repeated | np.concatenate([[False], steps == 0])
-    order = np.arange(len(again))
-    last_own = np.maximum.accumulate(np.where(again, -1, order))
-    in_a_row = np.concatenate([[0], (order - last_own)[:-1]])  # repeats right before each frame
-    extra = np.maximum(np.concatenate([[0], steps - 1]) - in_a_row, 0)
+    extra = np.concatenate([[0], losses(np.where(again[1:], 0, steps))])
     return FrameRepair(stamp_s + own.period_s * np.cumsum(extra), again, extra, moved=bool(extra.any()))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from mocap.io.brightness import read_brightness
 from mocap.io.video_writer import VideoWriter, VideoWriterConfig
+from mocap.signal.frame_gaps import repeated_pictures
 
 
 def test_flashes_and_repeated_pictures_show(tmp_path):
@@ -21,8 +22,13 @@ def test_flashes_and_repeated_pictures_show(tmp_path):
     assert np.argmax(step) == 9
     # 50 of 255 levels of grey are 50 * 219 / 255 of the luma's limited range.
     assert abs(step[9] - 50 * 219 / 255) < 3
-    others = np.delete(found.difference, [9, 24])
-    assert found.difference[24] < 0.1 * np.median(others)
+    np.testing.assert_array_equal(np.flatnonzero(repeated_pictures(found.strongest)), [25])
+    # Two steps change more than one, and what is not there is missing.
+    usual = np.nanmedian(found.moving, axis=0)
+    assert usual[0] < usual[1] < usual[2] < usual[3]
+    np.testing.assert_array_equal(np.isnan(found.moving[:5]), np.arange(4) >= np.arange(5)[:, None])
+    assert found.key[0]
+    assert (found.strongest >= found.moving)[np.isfinite(found.moving)].all()
 
 
 def test_damaged_frames_are_missing(tmp_path):
@@ -35,5 +41,21 @@ def test_damaged_frames_are_missing(tmp_path):
     middle = content.find(b"mdat") + 200
     content[middle : middle + 60] = bytes(60)
     path.write_bytes(bytes(content))
-    brightness = read_brightness(path).brightness
-    assert len(brightness) == 20
+    found = read_brightness(path)
+    assert found.brightness.shape == found.key.shape == (20,)
+    lost = np.isnan(found.brightness)
+    assert np.isnan(found.strongest[lost]).all()
+
+
+def test_large_pictures_are_made_small_and_small_ones_are_left(tmp_path):
+    for size in ((640, 480), (480, 640), (32, 24)):
+        path = tmp_path / f"{size[0]}.mp4"
+        with VideoWriter(path, size, 30.0) as writer:
+            for frame in range(3):
+                picture = np.full((size[1], size[0], 3), 40, dtype=np.uint8)
+                picture[: size[1] // 2] += np.uint8(40 * frame)
+                writer.write(picture)
+        found = read_brightness(path)
+        # Half of the picture grows by 40 of 255, which are 219 / 255 of it in the luma's limited range.
+        assert abs(found.strongest[1, 0] - 40 * 219 / 255) < 3
+        assert abs(found.moving[2, 1] - 80 * 219 / 255) < 3
