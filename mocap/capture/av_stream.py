@@ -13,6 +13,7 @@ from av.codec.context import ThreadType
 from av.error import ExitError, FFmpegError, InvalidDataError
 
 from mocap.capture.address import SourceAddress
+from mocap.capture.h264 import H264Picture, H264Stream
 from mocap.capture.jpeg import JpegPicture
 from mocap.capture.now import now_s
 from mocap.capture.source import SourceFrame, SourceInfo, SourceLost
@@ -64,6 +65,7 @@ class AvStream:
         self._times: dict[int, float] = {}
         self._stamped = True
         self._jpegs = False
+        self._h264: H264Stream | None = None
         self._arrivals_s: deque[float] = deque(maxlen=1)
         self._thread = threading.get_ident()
         self._closing = False
@@ -85,6 +87,8 @@ class AvStream:
         self._stamped = not any(name in COUNTED_STAMPS for name in self._container.format.name.split(","))
         formats = self._container.format.name.split(",")
         self._jpegs = stream.codec.canonical_name == "mjpeg"
+        if stream.codec.canonical_name == "h264":
+            self._h264 = H264Stream(stream.codec_context.extradata)
         if stream.codec.canonical_name in PARSED:
             self._arrivals_s = deque(maxlen=1 + max(WAITS.get(name, 0) for name in formats))
         self._packets = self._container.demux(stream)
@@ -123,21 +127,27 @@ class AvStream:
         if packet is None or not packet.size:
             raise self._lost("ended the stream", "Check the camera; it is tried again by itself.")
         arrival_s = now_s()
+        kept = self._compressed(packet)
         if packet.is_corrupt:
             self.damaged += 1
             return
-        if (
-            self._stream is not None
-            and self._stream.codec.canonical_name == "mjpeg"
-            and self._pass_on(packet, arrival_s)
-        ):
+        if self._jpegs and self._pass_on(packet, arrival_s):
             return
         self._note(packet, arrival_s)
         try:
-            for frame in packet.decode():
-                self._accept(frame, arrival_s)
+            frames = list(packet.decode())
         except FFmpegError:
             self.damaged += 1
+            return
+        for frame in frames:
+            self._accept(frame, arrival_s, kept if len(frames) == 1 and frame.pts == packet.pts else None)
+
+    def _compressed(self, packet: Packet) -> H264Picture | None:
+        """The packet itself, where pictures come in the order in which they are shown."""
+        if self._h264 is None:
+            return None
+        picture = self._h264.next(bytes(packet), key=packet.is_keyframe)
+        return picture if packet.dts is None or packet.dts == packet.pts else None
 
     def _pass_on(self, packet: Packet, arrival_s: float) -> bool:
         """A JPEG as it is, if it is whole."""
@@ -166,13 +176,13 @@ class AvStream:
         while len(self._times) > ARRIVALS_KEPT:
             del self._times[next(iter(self._times))]
 
-    def _accept(self, frame: VideoFrame, arrival_s: float) -> None:
+    def _accept(self, frame: VideoFrame, arrival_s: float, kept: H264Picture | None) -> None:
         if frame.is_corrupt:
             self.damaged += 1
             return
         time_s = None if frame.pts is None else self._times.get(frame.pts)
         stamp_s = None if time_s is None or frame.time is None else frame.time
-        self._ready.append(SourceFrame(frame, arrival_s if time_s is None else time_s, stamp_s))
+        self._ready.append(SourceFrame(frame, arrival_s if time_s is None else time_s, stamp_s, h264=kept))
 
     def _lost(self, what: str, remedy: str) -> SourceLost:
         return SourceLost(f"{self._address.shown} {what}", where=self._address.where or None, remedy=remedy)

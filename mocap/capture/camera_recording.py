@@ -9,10 +9,13 @@ from functools import partial
 
 import numpy as np
 from av.error import FFmpegError
+from av.video.frame import VideoFrame
 from pydantic import Field
 
 from mocap.capture.encoders import SOFTWARE, Encoder, software_encoder
 from mocap.capture.frame_queue import FrameQueue
+from mocap.capture.h264 import DAMAGED, KeptPictures
+from mocap.capture.h264_writer import H264Writer
 from mocap.capture.jpeg import JpegPicture
 from mocap.capture.reader import CameraReader
 from mocap.capture.recording_files import RecordingPlace, TimesLog
@@ -79,7 +82,8 @@ class RecordingPlan:
 class CameraRecording:
     """Writes a camera's pictures from `plan.start_s` until `finish`, the duration, or the source's end.
 
-    encoder: None to keep a camera's JPEGs as they are.
+    encoder: None to keep a camera's JPEGs or H.264 as they are. H.264 begins with the camera's next key picture, and
+    after a loss goes on with one.
     """
 
     def __init__(self, reader: CameraReader, plan: RecordingPlan, encoder: Encoder | None, fps: float) -> None:
@@ -98,6 +102,7 @@ class CameraRecording:
         self._left_out = 0
         self._n_moved = 0
         self._thinning = Thinning(fps)
+        self._kept = KeptPictures()
         self._refused: dict[str, int] = {}
         self._until_s: float | None = None
         self._before = reader.statistics()
@@ -143,7 +148,7 @@ class CameraRecording:
         return CameraRecord(
             camera=self.name,
             file=self.path.name,
-            encoder="the camera's own JPEG" if self._encoder is None else self._encoder.name,
+            encoder=self._how,
             received=self._received + self._queue.dropped,
             written=len(times),
             dropped={reason: count for reason, count in dropped.items() if count > 0},
@@ -162,6 +167,12 @@ class CameraRecording:
     def last_s(self) -> float:
         """Time of the last picture written; 0 before there is one."""
         return self._times[-1] if self._times else 0.0
+
+    @property
+    def _how(self) -> str:
+        if self._encoder is not None:
+            return self._encoder.name
+        return "the camera's own H.264" if isinstance(self._writer, H264Writer) else "the camera's own JPEG"
 
     def _n_bytes(self) -> int:
         return 0 if self._writer is None else self._writer.n_bytes
@@ -198,13 +209,19 @@ class CameraRecording:
             if self._until_s is not None and frame.time_s > self._until_s:
                 return
             self._received += 1
-            if not self._waits and self._thinning.leaves_out(len(self._queue), time.monotonic()):
+            leans = self._encoder is None and frame.h264 is not None  # on those before, and costs nothing
+            if not self._waits and not leans and self._thinning.leaves_out(len(self._queue), time.monotonic()):
                 self._left_out += 1
             else:
                 self._write(frame, time_s)
 
     def _write(self, frame: SourceFrame, time_s: float) -> None:
-        picture = frame.native
+        picture, why = frame.native, None
+        if self._encoder is None and isinstance(picture, VideoFrame):
+            picture, why = frame.h264, self._kept.why_not(frame.h264)
+        if picture is None or why is not None:
+            self._refuse(why or DAMAGED)
+            return
         if self._writer is None:
             self._writer = self._opened(frame)
         try:
@@ -219,15 +236,20 @@ class CameraRecording:
         except (VideoError, FFmpegError) as error:
             if isinstance(error, OSError):
                 raise
-            reason = getattr(error, "what", str(error))
-            self._refused[reason] = self._refused.get(reason, 0) + 1
+            self._kept.lost()
+            self._refuse(getattr(error, "what", str(error)))
             return
         if self._plan.log is not None:
             self._plan.log.add(self.name, len(self._times), time_s)
         self._times.append(time_s)
 
+    def _refuse(self, reason: str) -> None:
+        self._refused[reason] = self._refused.get(reason, 0) + 1
+
     def _opened(self, frame: SourceFrame) -> StreamWriter:
         keep = self._encoder is None
+        if keep and frame.h264 is not None:
+            return H264Writer(self.path, frame.size, self._fps, self._plan.writer)
         if keep and not isinstance(frame.native, JpegPicture):
             raise InputError("the camera gives no JPEGs any more", where=f"camera {self.name}")
         make = partial(StreamWriter, self.path, frame.size, self._fps, self._plan.writer, as_jpeg=keep)

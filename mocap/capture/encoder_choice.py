@@ -1,4 +1,4 @@
-"""How each camera of a recording is written: by which encoder, or as the JPEGs that it sends."""
+"""How each camera of a recording is written: by which encoder, or as it compresses its pictures itself."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ USUAL_SIZE, USUAL_FPS = (1280, 720), 30.0
 def choose_encoders(
     readers: Mapping[str, CameraReader], config: EncoderConfig, keep_jpegs: KeepJpegs = "auto"
 ) -> dict[str, tuple[Encoder | None, float]]:
-    """Camera -> its encoder (None: its JPEGs are kept) and its nominal pictures a second.
+    """Camera -> its encoder (None: its JPEGs or its H.264 are kept) and its nominal pictures a second.
 
     All cameras count when the machine's strength is asked for, so that each is recorded in the same way.
     """
     chosen: dict[str, tuple[Encoder | None, float]] = {}
     for name, reader in readers.items():
         size, fps, jpeg = camera_stream(reader)
-        if jpeg is not None and keep_jpegs == "always":
+        latest = reader.latest()
+        compressed = jpeg is not None or (latest is not None and latest.h264 is not None)
+        if compressed and keep_jpegs == "always":
             chosen[name] = (None, fps)
             continue
         extra_s = 0.0 if jpeg is None else _decoding_s(jpeg)
         encoder = choose_encoder(Load(size, fps, len(readers), extra_s), config)
-        keep = jpeg is not None and keep_jpegs == "auto" and not encoder.fits
+        keep = compressed and keep_jpegs == "auto" and not encoder.fits
         chosen[name] = (None if keep else encoder, fps)
     return chosen
 

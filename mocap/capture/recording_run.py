@@ -29,9 +29,10 @@ LOOK_S = 0.1
 class RecorderConfig(Config):
     """keep_jpegs: keep the JPEGs of cameras that send such instead of encoding them to H.264: "always", "never", or
     "auto" for whenever this machine cannot encode all cameras. Kept, they cost no computing time and several times the
-    disk, and browsers do not play them. least_free_mb: room on the disk at which recording ends by itself. sync_s: how
-    often all is put on the disk, which bounds what a pulled plug costs. silent_s: without a picture for so long, a
-    camera is reported.
+    disk, and browsers do not play them. The same goes for cameras that send H.264: kept, each begins with its next key
+    picture, which may come seconds after the start. least_free_mb: room on the disk at which recording ends by itself.
+    sync_s: how often all is put on the disk, which bounds what a pulled plug costs. silent_s: without a picture for so
+    long, a camera is reported.
     """
 
     writer: StreamWriterConfig = StreamWriterConfig()

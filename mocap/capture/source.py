@@ -23,6 +23,7 @@ from av.video.frame import VideoFrame
 from jaxtyping import UInt8
 
 from mocap.capture.address import parse_address
+from mocap.capture.h264 import H264Picture
 from mocap.capture.jpeg import JpegPicture
 from mocap.capture.preview import rgb_of, shrunk
 from mocap.core.errors import InputError
@@ -73,7 +74,8 @@ class SourceFrame:
     """One picture, in the form that the source gave: decoded or converted when asked for, once, by any thread.
 
     time_s: of `time.monotonic()`, when it was captured (hardware or stream stamps mapped there, else its arrival).
-    stamp_s: the source's own stamp. number: the source's own count, of which lost pictures take their part.
+    stamp_s: the source's own stamp. number: the source's own count, of which lost pictures take their part. h264: the
+    same picture as the camera compressed it, where it came so and can be kept.
     """
 
     def __init__(
@@ -82,12 +84,14 @@ class SourceFrame:
         time_s: float,
         stamp_s: float | None = None,
         number: int | None = None,
+        h264: H264Picture | None = None,
     ) -> None:
         self._picture = image
         self._lock = threading.Lock()
         self.time_s = time_s
         self.stamp_s = stamp_s
         self.number = number
+        self.h264 = h264
 
     @property
     def native(self) -> UInt8[np.ndarray, "H W 3"] | VideoFrame | JpegPicture:

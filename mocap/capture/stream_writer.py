@@ -27,6 +27,7 @@ from pydantic import Field
 
 from mocap.capture.encoders import CLOCK_HZ, Encoder, EncoderConfig, Load, choose_encoder, open_encoder, yuv_picture
 from mocap.capture.growing_file import GrowingFile
+from mocap.capture.h264 import H264Picture
 from mocap.core.errors import VideoError
 
 BUFFER_BYTES = 1 << 20
@@ -78,7 +79,7 @@ class StreamWriter:
             )
             self._container.metadata["creation_time"] = datetime.now(UTC).isoformat(timespec="seconds")
             gop = max(1, round(config.keyframe_s * fps))
-            self._stream = self._jpeg_stream(fps) if self.encoder is None else self._h264_stream(fps, gop)
+            self._stream = self._kept_stream(fps) if self.encoder is None else self._h264_stream(fps, gop)
         except BaseException:
             self._file.give_up()
             self.path.unlink(missing_ok=True)
@@ -92,15 +93,16 @@ class StreamWriter:
     ) -> None:
         self.close()
 
-    def write(self, picture: UInt8[np.ndarray, "H W 3"] | VideoFrame | bytes, time_s: float) -> None:
-        """Append an RGB picture, one from a decoder (its time stamp is changed), or a JPEG, to show at `time_s` >= 0.
+    def write(self, picture: UInt8[np.ndarray, "H W 3"] | VideoFrame | bytes | H264Picture, time_s: float) -> None:
+        """Append an RGB picture, one from a decoder (its time stamp is changed), or a JPEG, to show at `time_s` >= 0;
+        `H264Writer` takes a camera's H.264.
 
         Raises VideoError, and writes nothing, where it is damaged, of another size or not later than the one before.
         """
         tick = round(time_s * CLOCK_HZ)
         if tick <= self._last_tick:
             raise VideoError(f"a picture at {time_s:.4f} s does not show after the one before it", where=self.path)
-        packets = [self._jpeg_packet(picture, tick)] if self.as_jpeg else self._encoded(picture, tick)
+        packets = [self._kept_packet(picture, tick)] if self.as_jpeg else self._encoded(picture, tick)
         self._last_tick = tick
         self.n_written += 1
         try:
@@ -146,7 +148,7 @@ class StreamWriter:
         open_encoder(self.encoder, stream.codec_context, (width // 2 * 2, height // 2 * 2), fps, gop)
         return stream
 
-    def _jpeg_stream(self, fps: float) -> VideoStream:
+    def _kept_stream(self, fps: float) -> VideoStream:
         rate = Fraction(fps).limit_denominator(1001)
         stream = self._container.add_mux_stream(
             "mjpeg", rate, width=self.size[0], height=self.size[1], time_base=Fraction(1, CLOCK_HZ)
@@ -154,7 +156,7 @@ class StreamWriter:
         assert isinstance(stream, VideoStream)
         return stream
 
-    def _jpeg_packet(self, picture: object, tick: int) -> Packet:
+    def _kept_packet(self, picture: object, tick: int) -> Packet:
         if not isinstance(picture, bytes):
             raise VideoError("the camera gives no JPEGs any more", where=self.path)
         packet = Packet(picture)
@@ -162,13 +164,15 @@ class StreamWriter:
         packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, CLOCK_HZ), self._stream, True
         return packet
 
-    def _encoded(self, picture: np.ndarray | VideoFrame | bytes, tick: int) -> list[Packet]:
+    def _encoded(self, picture: np.ndarray | VideoFrame | bytes | H264Picture, tick: int) -> list[Packet]:
         frame = self._yuv(picture)
         frame.pts, frame.time_base = tick, Fraction(1, CLOCK_HZ)
         return list(self._stream.encode(frame))
 
-    def _yuv(self, picture: np.ndarray | VideoFrame | bytes) -> VideoFrame:
+    def _yuv(self, picture: np.ndarray | VideoFrame | bytes | H264Picture) -> VideoFrame:
         """YUV 4:2:0 of even size, BT.601, limited range."""
+        if isinstance(picture, H264Picture):
+            raise VideoError("compressed by the camera, and not kept so", where=self.path)
         if isinstance(picture, bytes):
             picture = self._jpeg_decoded(picture)
         size = picture.shape[1::-1] if isinstance(picture, np.ndarray) else (picture.width, picture.height)
