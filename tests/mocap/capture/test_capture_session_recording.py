@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
@@ -14,9 +15,12 @@ import tomlkit
 
 from calibration.camera import Intrinsics
 from calibration.synthetic import camera_looking_at
+from mocap.capture import session_recording
 from mocap.capture.camera_recording import CameraRecord
 from mocap.capture.guides import CoverageState
 from mocap.capture.guides_floor import FloorGuide
+from mocap.capture.people_look import PeopleLook
+from mocap.capture.people_watch import PeopleWatch
 from mocap.capture.recorder import Problem, Recorder, RecordingReport, RecordingStatus
 from mocap.capture.rig import CaptureRig
 from mocap.capture.session_recording import RecordingSession
@@ -123,6 +127,35 @@ def test_finish_ends_a_recording_now(recording):
     assert (recording.root / "calibration" / "extrinsics" / "timestamps.csv").is_file()
     assert recording.state.phase == "idle"
     assert recording.finish() is None
+
+
+def see_nobody_on_the_right(connection: Connection, take_root: str) -> None:
+    """What a look at a take might come to. Runs in a process."""
+    connection.send(PeopleLook({"left": 5, "right": 5}, {"left": 4}))
+
+
+@pytest.mark.slow
+def test_a_take_that_a_camera_saw_nobody_in_is_told_after_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(session_recording, "PeopleWatch", lambda told: PeopleWatch(told, see_nobody_on_the_right))
+    session = _session(tmp_path / "day", {"left": SOURCE, "right": SOURCE})
+    with CaptureRig(session) as rig:
+        assert rig.wait_until_live(10.0) == ()
+        recording = RecordingSession(session.root, rig, Recorder(rig), config=RecordingConfig(look_for_people=True))
+        recording.take("walk", duration_s=0.6)
+        assert recording.wait(20)
+        first = recording.state.result
+        assert first is not None
+        assert recording.wait_for_people(60)
+        told = "nobody is seen by right in 5 pictures of the take"
+        result = recording.state.result
+        assert result is not None
+        assert result.verdict != "good"
+        assert told in result.sentences
+        assert recording.judged(first).sentences == result.sentences
+        assert recording.judged(result) is result
+        assert (recording.events()[-1].kind, recording.events()[-1].sentence) == ("warning", f"take walk_01: {told}")
+        assert told in (result.folder / "take.toml").read_text()
+        recording.close()
 
 
 class Troubled(Recorder):
