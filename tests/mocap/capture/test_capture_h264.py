@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
+from mocap.capture.camera_recording import CameraRecord
 from mocap.capture.counter_picture import CounterPicture, read_number
 from mocap.capture.h264 import CHANGED, DAMAGED, FIRST, GAP, H264Stream, KeptPictures, parameter_sets
 from mocap.capture.h264_writer import H264Writer
 from mocap.capture.recorder import Recorder, RecorderConfig
 from mocap.capture.recording_files import scene_folder
+from mocap.capture.recording_report import sentences_of
 from mocap.capture.rig import CaptureRig
 from mocap.capture.source import Scene
 from mocap.capture.stream_writer import StreamWriterConfig
@@ -162,3 +164,13 @@ def test_h264_of_a_network_camera_is_kept_as_it_came(server, tmp_path, cut):
         assert (shown[jumps + 1] % KEY_EVERY == 0).all()
     elif not record.dropped.get(GAP, 0) + record.missing - record.dropped.get(FIRST, 0):
         assert len(jumps) == 0
+
+
+def test_a_late_beginning_is_told_where_it_is_long_and_is_no_loss():
+    def told(before: int, gap: int = 0) -> list[str]:
+        dropped = {reason: count for reason, count in ((FIRST, before), (GAP, gap)) if count}
+        return sentences_of(CameraRecord(camera="cam1", file="cam1.mp4", written=300, fps=30.0, dropped=dropped), 12.0)
+
+    assert told(20) == []
+    assert told(60) == ["cam1 begins 2.0 s late, with its first key picture: set it to send those more often"]
+    assert told(20, 10) == ["cam1 lost 10 of 310 pictures (10 leaning on a picture that is missing)"]
