@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mocap.capture.encoders import SOFTWARE, Encoder, software_encoder
 from mocap.capture.frame_queue import FrameQueue
-from mocap.capture.h264 import DAMAGED, KeptPictures
+from mocap.capture.h264 import DAMAGED, FIRST, KeptPictures
 from mocap.capture.h264_writer import H264Writer
 from mocap.capture.jpeg import JpegPicture
 from mocap.capture.reader import CameraReader
@@ -63,9 +63,14 @@ class CameraRecord(Report):
     megabytes: float = 0.0
 
     @property
+    def before(self) -> int:
+        """Pictures that came before the first one that could be kept as the camera compressed it."""
+        return self.dropped.get(FIRST, 0)
+
+    @property
     def missing(self) -> int:
-        """Pictures that the camera took, as far as is known, and the file lacks."""
-        return sum(self.dropped.values())
+        """Pictures that the camera took since, as far as is known, and the file lacks."""
+        return sum(self.dropped.values()) - self.before
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,11 @@ def sentences_of(record: CameraRecord, duration_s: float) -> list[str]:
         told.append(f"{name} was cut off after {record.written} pictures ({record.error})")
     elif record.died_at_s is not None:
         told.append(f"{name} died at {record.died_at_s:.1f} s of {duration_s:.1f} s")
-    before = record.dropped.get(FIRST, 0)
-    missing, came = record.missing - before, record.written + record.missing - before
-    if missing > MANY_MISSING * came:
+    came = record.written + record.missing
+    if record.missing > MANY_MISSING * came:
         why = ", ".join(f"{count} {reason}" for reason, count in record.dropped.items() if reason != FIRST)
-        told.append(f"{name} lost {missing} of {came} pictures ({why})")
-    late_s = before / record.fps if record.fps else 0.0
+        told.append(f"{name} lost {record.missing} of {came} pictures ({why})")
+    late_s = record.before / record.fps if record.fps else 0.0
     if late_s > LATE_S:
         told.append(f"{name} begins {late_s:.1f} s late, with its first key picture: set it to send those more often")
     if record.longest_gap_s > max(0.5, 5 / max(record.fps, 1.0)):
