@@ -48,6 +48,8 @@ class StreamWriter:
     as OSError; the file then ends with the last fragment that is whole.
     """
 
+    _kept_codec = "mjpeg"
+
     def __init__(
         self,
         path: str | Path,
@@ -151,7 +153,7 @@ class StreamWriter:
     def _kept_stream(self, fps: float) -> VideoStream:
         rate = Fraction(fps).limit_denominator(1001)
         stream = self._container.add_mux_stream(
-            "mjpeg", rate, width=self.size[0], height=self.size[1], time_base=Fraction(1, CLOCK_HZ)
+            self._kept_codec, rate, width=self.size[0], height=self.size[1], time_base=Fraction(1, CLOCK_HZ)
         )
         assert isinstance(stream, VideoStream)
         return stream
@@ -159,9 +161,12 @@ class StreamWriter:
     def _kept_packet(self, picture: object, tick: int) -> Packet:
         if not isinstance(picture, bytes):
             raise VideoError("the camera gives no JPEGs any more", where=self.path)
-        packet = Packet(picture)
+        return self._packet(picture, tick, key=True)
+
+    def _packet(self, data: bytes, tick: int, *, key: bool) -> Packet:
+        packet = Packet(data)
         packet.pts = packet.dts = tick
-        packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, CLOCK_HZ), self._stream, True
+        packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, CLOCK_HZ), self._stream, key
         return packet
 
     def _encoded(self, picture: np.ndarray | VideoFrame | bytes | H264Picture, tick: int) -> list[Packet]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -174,3 +175,17 @@ def test_a_late_beginning_is_told_where_it_is_long_and_is_no_loss():
     assert told(20) == []
     assert told(60) == ["cam1 begins 2.0 s late, with its first key picture: set it to send those more often"]
     assert told(20, 10) == ["cam1 lost 10 of 310 pictures (10 leaning on a picture that is missing)"]
+
+
+def test_a_file_that_is_cut_off_plays_to_its_last_quarter_of_a_second(pictures, tmp_path):
+    stream, config = H264Stream(), StreamWriterConfig()
+    with H264Writer(tmp_path / "cam.mp4", SIZE, FPS, config) as writer:
+        for number, (data, key) in enumerate(pictures):
+            picture = stream.next(data, key=key)
+            assert picture is not None
+            writer.write(picture, number / FPS)
+        shutil.copy(tmp_path / "cam.mp4", tmp_path / "killed.mp4")
+    whole = numbers(tmp_path / "killed.mp4")
+    # A fragment is written with the picture that follows it, and one more picture may wait for its duration.
+    assert whole == list(range(len(whole)))
+    assert len(whole) >= len(pictures) - config.fragment_s * FPS - 2
