@@ -132,6 +132,7 @@ def record(
     from mocap.capture.recorder import Recorder
     from mocap.capture.rig import CaptureRig
     from mocap.capture.session_recording import RecordingSession
+    from mocap.capture.session_recording_state import RecordingConfig
     from mocap.cli.record_operator import run_alone
 
     with CaptureRig(session) as rig:
@@ -140,7 +141,8 @@ def record(
         for name in rig.wait_until_live(WAIT_FOR_CAMERAS_S):
             tell(f"[bold red]{escape(name)} gives no pictures[/] {escape(rig.readers[name].statistics().message)}")
         check_beforehand(session, rig, force=force)
-        recording = RecordingSession(session.root, rig, Recorder(rig))
+        config = RecordingConfig(look_for_people=True)
+        recording = RecordingSession(session.root, rig, Recorder(rig), config=config)
         if recording.board is None:
             tell("[yellow]session.toml describes no board: clips of it end only by --seconds or a key[/]")
         try:

@@ -25,11 +25,13 @@ IDLE_S = 10.0
 
 @dataclass(frozen=True)
 class Still:
-    """A picture of a video. jpeg: the file. index: of the frame; time_s: from the video's first one."""
+    """A picture of a video. jpeg: the file. index: of the frame; time_s: from the video's first one. length_s: of the
+    whole video."""
 
     jpeg: bytes
     index: int
     time_s: float
+    length_s: float
 
 
 @dataclass
@@ -84,7 +86,8 @@ class Playback:
         share = min(1.0, usual_width(min(max(width, SMALLEST), LARGEST)) / wide)
         size = (max(1, round(share * wide)), max(1, round(share * high)))
         small = image if share == 1.0 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return Still(as_jpeg(np.asarray(small, dtype=np.uint8)), index, float(times[index]))
+        jpeg = as_jpeg(np.asarray(small, dtype=np.uint8))
+        return Still(jpeg, index, float(times[index]), reader.info.duration_s)
 
     def _reader(self, video: Path, rotation: int) -> VideoReader:
         try:

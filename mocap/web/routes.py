@@ -44,8 +44,8 @@ REPORT_POLICY = (
 )
 """Of the report on a calibration, which is one file with all in it: it may run, but as a stranger to this page."""
 
-COMMAND_THREADS, PICTURE_THREADS = 2, 4
-"""Of their own, so that no number of pictures keeps a command waiting."""
+COMMAND_THREADS, PREVIEW_THREADS, FILE_THREADS = 2, 4, 2
+"""Of their own, so that no number of pictures keeps a command waiting, and none of recorded ones a live one."""
 ResultT = TypeVar("ResultT")
 
 COMMANDS: Mapping[str, type[PageRequest]] = {
@@ -133,7 +133,8 @@ class _Answers:
         self._told = _Told(desk)
         self._commands = ThreadPoolExecutor(COMMAND_THREADS, thread_name_prefix="command")
         self._states = ThreadPoolExecutor(1, thread_name_prefix="state")
-        self._pictures = ThreadPoolExecutor(PICTURE_THREADS, thread_name_prefix="picture")
+        self._previews = ThreadPoolExecutor(PREVIEW_THREADS, thread_name_prefix="preview")
+        self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="file")
 
     async def page(self, request: Request) -> Response:
         """The page, or one of its files."""
@@ -157,30 +158,30 @@ class _Answers:
     async def preview(self, request: Request) -> Response:
         """What a camera sees now."""
         width = _whole(request.query_params.get("width", ""), 640)
-        picture = await _in(self._pictures, self._desk.preview, request.path_params["camera"], width)
+        picture = await _in(self._previews, self._desk.preview, request.path_params["camera"], width)
         if picture is None:
             return Response(status_code=204)
         return Response(picture.jpeg, media_type="image/jpeg", headers={"x-time": f"{picture.time_s:.4f}"})
 
     async def thumbnail(self, request: Request) -> Response:
         """A picture of a take."""
-        jpeg = await _in(self._pictures, self._desk.thumbnail, request.path_params["take"])
+        jpeg = await _in(self._files, self._desk.thumbnail, request.path_params["take"])
         return _refused(404, "there is no picture") if jpeg is None else Response(jpeg, media_type="image/jpeg")
 
     async def still(self, request: Request) -> Response:
-        """What a video of a take shows at ?ms=…, with the frame's number and time."""
+        """What a video of a take shows at ?ms=…, with the frame's number and time, and the video's length."""
         at_s = _whole(request.query_params.get("ms", ""), 0) / 1000
         width = _whole(request.query_params.get("width", ""), 640)
         take, camera = request.path_params["take"], request.path_params["camera"]
-        still = await _in(self._pictures, self._desk.still, take, camera, at_s, width)
+        still = await _in(self._files, self._desk.still, take, camera, at_s, width)
         if still is None:
             return Response(status_code=204)
-        headers = {"x-frame": str(still.index), "x-time": f"{still.time_s:.4f}"}
+        headers = {"x-frame": str(still.index), "x-time": f"{still.time_s:.4f}", "x-length": f"{still.length_s:.4f}"}
         return Response(still.jpeg, media_type="image/jpeg", headers=headers)
 
     async def file(self, request: Request) -> Response:
         """A result or a recording of the session."""
-        return await _in(self._pictures, _file, self._desk, request.path_params["path"])
+        return await _in(self._files, _file, self._desk, request.path_params["path"])
 
     async def command(self, request: Request) -> Response:
         """Do what is asked for."""

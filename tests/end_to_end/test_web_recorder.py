@@ -4,53 +4,32 @@ calibration, animation. The cameras are those of a session that `mocap synth` ma
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from day_rig import CAMERAS, EXTRINSICS_S, FPS, made_studio, new_session
 
+from mocap.capture.stream_writer import StreamWriter
+from mocap.core.clock import Clock
 from mocap.io.bvh_parse import parse_bvh
-from mocap.io.video_reader import VideoReader
-from mocap.io.video_writer import VideoWriter, VideoWriterConfig
-from running_mocap import ROOT, mocap, wait_for
+from mocap.io.session_files import open_take
+from running_mocap import wait_for
 from web_browsers import chromium, complaints_of, recorder_page, widest
 
 pytestmark = pytest.mark.slow
 
-SAMPLE = ROOT / "sample_sessions" / "one_person"
-CAMERAS = ("cam01", "cam02", "cam04")
-EVERY = 3
-FPS = 10.0
+ROOM = CAMERAS[:3]
 WAIT_MS = 120_000
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory) -> Path:
-    """The synthetic rig: its clips of the board as they are, its take with every third picture."""
-    root = tmp_path_factory.mktemp("rig") / "studio"
-    shutil.copytree(SAMPLE / "calibration", root / "calibration", ignore=shutil.ignore_patterns("rig*", "derived"))
-    shutil.copy(SAMPLE / "session.toml", root / "session.toml")
-    for name in CAMERAS:
-        target = root / "takes" / "walk" / "video" / f"{name}.mp4"
-        with VideoReader(SAMPLE / "takes" / "walk" / "video" / f"{name}.mp4") as reader:
-            size = reader.info.size
-            with VideoWriter(target, size, FPS, VideoWriterConfig(crf=20, preset="ultrafast", threads=1)) as writer:
-                for frame in reader.frames(0, 150):
-                    if frame.index % EVERY == 0:
-                        writer.write(frame.image)
-    return root
-
-
-@pytest.fixture(scope="module")
-def session(rig, tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("day") / "monday"
-    sources = [text for name in CAMERAS for text in ("--camera", f"{name}=synth:{rig}")]
-    made = mocap("session", "new", root, *sources, "--board", rig / "session.toml")
-    assert made.returncode == 0, made.stderr
-    return root
+def session(tmp_path_factory) -> Path:
+    return new_session(tmp_path_factory.mktemp("day") / "monday", made_studio(tmp_path_factory), ROOM)
 
 
 def test_a_day_on_the_page(session, tmp_path):
@@ -59,7 +38,7 @@ def test_a_day_on_the_page(session, tmp_path):
         page.set_default_timeout(WAIT_MS)
         complaints = complaints_of(page)
         page.goto(address)
-        for name in CAMERAS:
+        for name in ROOM:
             page.wait_for_selector(f"[data-camera={name}] img:visible")
 
         page.click("[data-camera=cam02] .picture")
@@ -68,7 +47,7 @@ def test_a_day_on_the_page(session, tmp_path):
         page.screenshot(path=tmp_path / "lens.png")
         page.click("[data-overlay=board]")
         page.click("[data-mode=extrinsics]")
-        _record(page, "#record", stop_after_s=30, picture=tmp_path / "rig.png")
+        _record(page, "#record", stop_after_s=EXTRINSICS_S, picture=tmp_path / "rig.png")
         page.click("[data-mode=floor]")
         _record(page, "#record", stop_after_s=1.5)
 
@@ -84,11 +63,15 @@ def test_a_day_on_the_page(session, tmp_path):
         page.wait_for_selector("body[data-phase=idle]")
         page.wait_for_selector("[data-take=walk_01] img")
 
+        page.click("#calibration summary")
+        page.fill("#thickness", "2")
         page.click("#calibrate")
         page.wait_for_selector("#job .progress")
         page.screenshot(path=tmp_path / "calibrating.png")
         page.wait_for_selector("#calibration .badge.good, #calibration .badge.usable", timeout=2 * WAIT_MS)
-        page.click("[data-process=walk_01]")
+        page.click("[data-sync=walk_01]")
+        page.click("[data-process=walk_01]")  # waits for the clocks
+        page.wait_for_selector("[data-take=walk_01] .clocks a")
         page.wait_for_selector("#job .progress")
         page.wait_for_selector("[data-take=walk_01] .files a[href$='.bvh']", timeout=2 * WAIT_MS)
         page.screenshot(path=tmp_path / "processed.png", full_page=True)
@@ -97,11 +80,14 @@ def test_a_day_on_the_page(session, tmp_path):
         download.value.save_as(tmp_path / "walk.bvh")
         page.click("[data-take=walk_01] .thumb")
         wait_for(lambda: page.evaluate("document.getElementById('player-video').videoWidth > 0"))
+        page.screenshot(path=tmp_path / "player.png")
         assert complaints == []
 
-    assert len(list((session / "takes" / "walk_01" / "video").glob("*.mp4"))) == len(CAMERAS)
+    assert len(list((session / "takes" / "walk_01" / "video").glob("*.mp4"))) == len(ROOM)
     frames = parse_bvh((tmp_path / "walk.bvh").read_text()).values
     assert 0.8 * 5 * FPS <= len(frames) <= 5 * FPS + 2
+    clocks = open_take(session / "takes" / "walk_01").clocks
+    assert clocks == {name: Clock() for name in ROOM}, "they are the recorder's: nothing is found but that"
     assert not list(session.rglob(".recording"))
 
 
@@ -139,6 +125,48 @@ def _bother(address):
         assert answer.value.code in (400, 403, 404, 415, 421), path
     with urllib.request.urlopen(f"{address}api/state", timeout=10) as answer:
         assert json.load(answer)["recording"]["phase"] == "recording"
+
+
+def test_takes_of_kept_jpegs_are_played_picture_by_picture(tmp_path):
+    root = tmp_path / "monday"
+    root.mkdir()
+    names = ("left", "right")
+    (root / "session.toml").write_text(
+        "".join(f'[[camera]]\nname = "{name}"\nsource = "pattern:320x180@10"\n' for name in names).replace(
+            '"left"\n', '"left"\nrotation = 90\n'
+        )
+    )
+    for k, name in enumerate(names):
+        with StreamWriter(root / "takes" / "jump" / "video" / f"{name}.mp4", (320, 180), 10.0, as_jpeg=True) as writer:
+            for i in range(40):
+                done, jpeg = cv2.imencode(".jpg", np.full((180, 320, 3), 5 * i + 10 * k, dtype=np.uint8))
+                assert done
+                writer.write(jpeg.tobytes(), i / 10)
+    with recorder_page(root, tmp_path / "log.txt") as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 820, "height": 1180})
+        page.set_default_timeout(WAIT_MS)
+        complaints = complaints_of(page)
+        page.goto(address)
+        page.click("[data-take=jump] .thumb")
+        assert _natural_size(page) == (180, 320), "upright"
+        page.click("[data-video=right]")
+        wait_for(lambda: _natural_size(page) == (320, 180))
+        wait_for(lambda: page.inner_text("#player-time") == "4.0 / 4.0 s")
+        page.wait_for_selector("#player-go[aria-label=Play]")
+        page.fill("#player-at", "1000")
+        wait_for(lambda: page.inner_text("#player-time") == "1.0 / 4.0 s")
+        assert page.is_hidden("#player-note")
+        page.screenshot(path=tmp_path / "player.png")
+        page.click("#player [aria-label=Close]")
+        assert complaints == []
+
+
+def _natural_size(page):
+    """(width, height) px of the picture that is shown, once there is one."""
+    size = "it => [it.naturalWidth, it.naturalHeight]"
+    picture = page.locator("#player-picture")
+    wait_for(lambda: picture.evaluate(size)[0] > 0)
+    return tuple(picture.evaluate(size))
 
 
 @pytest.mark.parametrize(("width", "height", "theme"), [(360, 740, "dark"), (820, 1180, "light"), (1920, 1080, "dark")])

@@ -21,6 +21,22 @@ export function drawCameras(place, state, { chosen, covered, choose }) {
     }
     fill(tiles.get(camera.name), camera, state, { chosen, covered });
   }
+  const large = state.cameras.some((camera) => camera.name === chosen) ? 1 : 0; // it has a row of its own
+  const columns = columnsOf(place, Math.max(1, state.cameras.length - large));
+  if (place.style.getPropertyValue("--columns") !== columns) place.style.setProperty("--columns", columns);
+}
+
+// As few columns as show all cameras without scrolling; on small screens never so many that nothing can be seen.
+function columnsOf(place, count) {
+  const gap = 12, below = 62, width = place.clientWidth;
+  const height = innerWidth > 980 ? innerHeight - 210 : 0.66 * innerHeight;
+  const least = innerWidth > 640 ? 200 : 130;
+  for (let columns = 1; columns < count; columns++) {
+    const tile = (width - gap * (columns - 1)) / columns;
+    if (Math.ceil(count / columns) * ((9 / 16) * tile + below + gap) <= height) return String(columns);
+    if ((width - gap * columns) / (columns + 1) < least) return String(columns);
+  }
+  return String(Math.max(1, count));
 }
 
 function makeTile(name, choose) {

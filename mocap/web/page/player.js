@@ -1,6 +1,6 @@
 // Looking at a recorded take: by the browser where it can play the video, else picture by picture.
 
-import { byId, duration, el, files, setText } from "./dom.js";
+import { byId, el, files, setText } from "./dom.js";
 
 const PICTURES_PER_S = 12;
 let take = null;
@@ -70,9 +70,14 @@ function showStills() {
   byId("player-video").removeAttribute("src");
   byId("player-video").hidden = true;
   byId("player-stills").hidden = false;
-  byId("player-at").max = String(Math.max(1, Math.round(1000 * shown.seconds)));
+  setLength(shown.seconds);
   setPlaying(playing);
   follow();
+}
+
+function setLength(seconds) {
+  shown.seconds = seconds;
+  byId("player-at").max = String(Math.max(1, Math.round(1000 * seconds)));
 }
 
 function setPlaying(wanted) {
@@ -88,7 +93,7 @@ async function follow() {
     const asked = performance.now();
     if (playing) at = Math.min(shown.seconds, from + (asked - began) / 1000);
     byId("player-at").value = String(Math.round(1000 * at));
-    setText(byId("player-time"), `${duration(at)} / ${duration(shown.seconds)}`);
+    setText(byId("player-time"), `${at.toFixed(1)} / ${shown.seconds.toFixed(1)} s`);
     await fetchStill(own);
     if (own !== run) return;
     if (playing && at >= shown.seconds) setPlaying(false);
@@ -104,6 +109,7 @@ async function fetchStill(own) {
     const answer = await fetch(`${path}?ms=${Math.round(1000 * at)}&width=${width}`);
     if (own !== run || answer.status === 204) return; // something else is looked at, or the recorder has no time
     if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error ?? `refused (${answer.status})`);
+    setLength(Number(answer.headers.get("x-length"))); // what the page was told may be from before the video was looked into
     const before = url;
     url = URL.createObjectURL(await answer.blob());
     place.src = url;

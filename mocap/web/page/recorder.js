@@ -195,6 +195,7 @@ function onKey(event) {
 function setMode(wanted) {
   if (!state || state.recording) return;
   mode = wanted;
+  if (mode !== "intrinsics") chosen = null; // all cameras count from here on
   draw();
 }
 

@@ -136,9 +136,9 @@ export function calibrateForm(place, state) {
   const { clips } = state;
   const lenses = clips.intrinsics.map((name) => el("label", { class: "tick" }, el("input", { type: "checkbox", checked: !choice.without.has(name),
     onchange: (event) => (event.target.checked ? choice.without.delete(name) : choice.without.add(name)) }), name));
-  const floors = [["board", clips.floor.length ? "board on the floor" : "board on the floor (not recorded: as cameras are held)"],
-    ...state.takes.filter((take) => !take.being_written).map((take) => [`person:${take.name}`, `somebody who stands in ${take.name}`]),
-    ["cameras", "as cameras are held"]];
+  const floors = [["board", clips.floor.length ? "the floor clip" : "the floor clip (none yet)"],
+    ...state.takes.filter((take) => !take.being_written).map((take) => [`person:${take.name}`, `somebody standing in ${take.name}`]),
+    ["cameras", "how the cameras are held"]];
   const origins = [["corner", "the board's first corner"], ["middle", "the board's middle"], ["cameras", "the middle of the cameras"]];
   place.replaceChildren(
     el("fieldset", {}, el("legend", {}, "Lens clips that count"), ...(lenses.length ? lenses : [el("span", { class: "soft" }, "none recorded yet")])),

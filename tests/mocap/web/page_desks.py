@@ -49,7 +49,7 @@ class PaperDesk:
 
     def still(self, take: str, camera: str, at_s: float, width: int) -> Still | None:
         self.looked_at.append((take, camera, at_s, width))
-        return None if camera == "busy" else Still(as_jpeg(np.zeros((9, 16, 3), dtype=np.uint8)), 7, 0.25)
+        return None if camera == "busy" else Still(as_jpeg(np.zeros((9, 16, 3), dtype=np.uint8)), 7, 0.25, 9.5)
 
 
 @contextmanager

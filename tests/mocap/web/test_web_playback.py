@@ -39,6 +39,7 @@ def test_every_moment_shows_the_frame_of_that_time(video):
     for at_s, index in ((0.0, 0), (0.31, 3), (1.0, 10), (0.25, 2), (1.95, 19), (99.0, 19), (-1.0, 0)):
         still = played.still(video, at_s + 1e-6, 640)
         assert (still.index, still.time_s) == (index, pytest.approx(index / FPS, abs=1e-4))
+        assert still.length_s == pytest.approx(N / FPS, abs=0.01)
         assert grey(still) == pytest.approx(10 * index, abs=3), "two lossy codecs of a plain picture"
     played.let_go()
 
