@@ -23,6 +23,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 LISTENING = ("udp", "rtp")
 """Schemes that may name a port of this computer only: udp://:5000."""
 
+_SECRET = re.compile(r"([?&](?:pass|passwd|password|pwd|token|key|auth)=)[^&#]*", re.IGNORECASE)
+
 EXAMPLES = "usb:0, rtsp://host/stream, http://host/video.mjpg, file:clip.mp4, images:folder, synth:session, pattern:"
 
 
@@ -38,8 +40,8 @@ class SourceAddress:
 
     @property
     def shown(self) -> str:
-        """Without the password that a URL may carry."""
-        return re.sub(r"(?<=://)([^/:]*):[^/]*@", r"\1:…@", self.text)
+        """Without the passwords that a URL may carry, before the host or among its options."""
+        return _SECRET.sub(r"\1…", re.sub(r"(?<=://)([^/:@]*):.*@", r"\1:…@", self.text))
 
     def number(self, option: str, default: float) -> float:
         """The value of an option that must be a positive number."""
@@ -94,6 +96,9 @@ def _network(address: SourceAddress) -> SourceAddress:
         parts = urlsplit(address.text)
         _ = parts.port
     except ValueError as error:
+        if "@" in address.text:  # the error's own text may show a part of the password
+            remedy = "In its name and password write %40 for @, %3A for :, %2F for / and %23 for #."
+            raise address.refused("is not a valid URL", remedy) from None
         raise address.refused(f"is not a valid URL ({error})") from None
     if not parts.hostname and parts.scheme.lower() not in LISTENING:
         raise address.refused("names no host", "Write e.g. rtsp://192.168.1.20/stream.")

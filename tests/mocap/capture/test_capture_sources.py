@@ -280,6 +280,12 @@ def test_an_address_that_makes_no_sense_says_what_does(text, what):
 
 def test_passwords_are_not_shown():
     assert parse_address("rtsp://me:secret@host/x").shown == "rtsp://me:…@host/x"
+    assert parse_address("rtsp://host:554/x@y").shown == "rtsp://host:…@y", "rather too little"
+    options = "http://host/video.cgi?user=me&pwd=secret&Token=abc&size=2"
+    assert parse_address(options).shown == "http://host/video.cgi?user=me&pwd=…&Token=…&size=2"
+    with pytest.raises(InputError, match="write %40 for @") as error:
+        parse_address("rtsp://me:sec/ret@host/x")
+    assert "sec" not in str(error.value)
 
 
 def picture_as(kind: str) -> SourceFrame:
