@@ -206,9 +206,9 @@ class RecordingSession:
 
     def close(self) -> None:
         """Finish what is being recorded, and stop watching."""
+        self._people.close()
         self.finish()
         self._closed.set()
-        self._people.close()
         self._guidance.close()
         self._thread.join(2.0)
 

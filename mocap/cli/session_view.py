@@ -79,20 +79,17 @@ def _take_words(checked: SessionCheck, name: str) -> str:
 
 
 def show_table(states: Sequence[SessionState]) -> None:
-    """Sessions and their takes."""
+    """Sessions, each with its takes below."""
     table = Table(box=SIMPLE_HEAD)
-    for title in ("session", "take", "state", "cameras", "clock", "files"):
-        table.add_column(title, overflow="fold")
+    for title in ("session, takes", "state", "cameras", "clock", "files"):
+        table.add_column(title, overflow="fold", no_wrap=title in ("state", "clock"))
     for state in states:
-        root = str(state.session.root)
         rig = "calibrated" if state.calibration.rig is not None else "no rig"
-        table.add_row(escape(root), "", f"[dim]{rig}[/]", str(len(state.session.cameras)), "", "")
+        table.add_row(escape(str(state.session.root)), f"[dim]{rig}[/]", str(len(state.session.cameras)), "", "")
         for it in state.takes:
-            colour = STATE_COLOURS[it.state]
-            files = ", ".join(it.exported)
-            table.add_row(
-                "", escape(it.name), f"[{colour}]{it.state}[/]", str(len(it.cameras)), CLOCK_WORDS[it.sync], files
-            )
+            colour, clock = STATE_COLOURS[it.state], "own clocks" if it.sync == "stamps only" else it.sync
+            name, files = f"  {escape(it.name)}", ", ".join(it.exported)
+            table.add_row(name, f"[{colour}]{it.state}[/]", str(len(it.cameras)), clock, files)
     if states:
         stdout.print(table)
     else:
