@@ -105,11 +105,15 @@ def rubbish(folder: Path) -> list[str]:
     return [str(p.relative_to(folder)) for p in files if ".part" in p.name or p.stat().st_size == 0]
 
 
-def copy_of_sample(target: Path, takes: tuple[str, ...] = ("walk",)) -> Path:
-    """The sample session without results, its take under one or several names."""
+def copy_of_sample(target: Path, takes: tuple[str, ...] = ("walk",), *, frames: int | None = None) -> Path:
+    """The sample session without results, its take under one or several names; its first frames only where asked."""
     shutil.copytree(SAMPLE, target, ignore=shutil.ignore_patterns("derived", "export", "takes"))
     for name in takes:
         shutil.copytree(
             SAMPLE / "takes" / "walk", target / "takes" / name, ignore=shutil.ignore_patterns("derived", "export")
         )
+    for path in target.glob("takes/*/detections/*.json") if frames else ():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["instance_info"] = content["instance_info"][:frames]
+        path.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
     return target
