@@ -78,9 +78,16 @@ def sync_by_board(
     """One estimate for every camera but the reference (by default the first) that the board ties to it.
 
     stamps_s: camera -> stamps of the frames of its file; by default the times that the observations have. rig: where it
-    is known, only shifts are searched.
+    is known, only shifts are searched. Raises InputError for cameras whose lens is not known.
     """
     first = reference or observations.cameras[0]
+    if first not in observations.cameras:
+        raise InputError(f"camera {first} did not see the board; there are {', '.join(observations.cameras)}")
+    unknown = [name for name in observations.cameras if name not in intrinsics]
+    if unknown:
+        raise InputError(
+            f"the lens of {', '.join(unknown)} is not known", remedy="Record the board close to each camera first."
+        )
     names = [first, *(name for name in observations.cameras if name != first)]
     tracks = _tracks(observations.of_cameras(names), intrinsics, stamps_s, config)
     curves = _curves(tracks, config)

@@ -69,3 +69,11 @@ def test_frames_without_times_are_refused(rig, seen):
     lenses = {camera.name: camera.intrinsics for camera in rig}
     with pytest.raises(InputError, match="of which there is no time"):
         sync_by_board(seen, lenses, QUICK, stamps_s={"cam01": np.arange(10.0)})
+
+
+def test_cameras_that_nothing_is_known_of_are_named(rig, seen):
+    lenses = {camera.name: camera.intrinsics for camera in rig if camera.name != "cam02"}
+    with pytest.raises(InputError, match="the lens of cam02 is not known. Record the board close"):
+        sync_by_board(seen, lenses, QUICK)
+    with pytest.raises(InputError, match="camera cam09 did not see the board; there are cam01"):
+        sync_by_board(seen, lenses, QUICK, reference="cam09")
