@@ -195,6 +195,10 @@ def test_the_page_fits_phones_tablets_and_desktops(tmp_path, width, height, them
         assert button is not None
         assert button["height"] >= 44
         assert button["y"] + button["height"] <= height
+        page.evaluate("scrollTo(0, 0)")
+        last = page.locator("[data-camera=camera_4]").bounding_box()
+        assert last is not None
+        assert width < 1000 or last["y"] + last["height"] <= button["y"], "all cameras are seen at once"
         page.keyboard.press("ArrowRight")
         page.screenshot(path=tmp_path / "page.png")
         assert complaints == []

@@ -28,11 +28,12 @@ export function drawCameras(place, state, { chosen, covered, choose }) {
 
 // As few columns as show all cameras without scrolling; on small screens never so many that nothing can be seen.
 function columnsOf(place, count) {
-  const gap = 12, below = 62, width = place.clientWidth;
+  const gap = 12, width = place.clientWidth;
   const height = innerWidth > 980 ? innerHeight - 210 : 0.66 * innerHeight;
   const least = innerWidth > 640 ? 200 : 130;
   for (let columns = 1; columns < count; columns++) {
     const tile = (width - gap * (columns - 1)) / columns;
+    const below = tile > 300 ? 62 : 108; // the figures of narrow ones stand in two rows
     if (Math.ceil(count / columns) * ((9 / 16) * tile + below + gap) <= height) return String(columns);
     if ((width - gap * columns) / (columns + 1) < least) return String(columns);
   }

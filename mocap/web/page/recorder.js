@@ -62,6 +62,7 @@ function draw() {
   mode ??= firstMode();
   if (state.recording) mode = state.recording.mode;
   if (state.recording?.camera) chosen = state.recording.camera;
+  if (mode === "intrinsics" && state.cameras.length === 1) chosen = state.cameras[0].name;
   document.body.dataset.phase = state.recording?.phase ?? "idle";
   setText(byId("session"), state.session.name);
   document.title = `${state.recording ? "● " : ""}${state.session.name} – recorder`;
