@@ -62,13 +62,24 @@ class RecordingRun:
         encoders = choose_encoders(readers, config.writer, config.keep_jpegs)
         self._new_take_file = place.take_file is not None and not place.take_file.exists()
         self._marker, self._log = _prepared(place, tuple(readers))
-        self.start_s = rig.set_scene(place.scene)
+        self.start_s = self._begun()
         plan = RecordingPlan(place, self.start_s, duration_s, config.writer, self._log)
         self._cameras = tuple(CameraRecording(reader, plan, *encoders[name]) for name, reader in readers.items())
         for camera in self._cameras:
             camera.start()
         self._thread = threading.Thread(target=self._look_after, name="recording", daemon=True)
         self._thread.start()
+
+    def _begun(self) -> float:
+        """Let the scene begin; where that fails, nothing stays of the recording."""
+        try:
+            return self._rig.set_scene(self._place.scene)
+        except BaseException:
+            if self._log is not None:
+                self._log.close()
+            self._marker.remove()
+            self._leave_nothing()
+            raise
 
     @property
     def running(self) -> bool:

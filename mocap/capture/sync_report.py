@@ -78,7 +78,7 @@ def _table(sync: TakeSync) -> str:
         "confidence",
         "found by",
         "repeated frames",
-        "lost exposures",
+        "gaps put right",
     )
     rows = [
         (

@@ -237,6 +237,22 @@ def test_little_room_ends_the_recording_in_order(tmp_path, monkeypatch):
     assert numbers(tmp_path / "takes" / "walk" / "video" / "cam1.mp4") == list(range(report.cameras[0].written))
 
 
+def test_nothing_stays_of_a_recording_whose_scene_cannot_begin(tmp_path, monkeypatch):
+    def fail(_: Scene) -> float:
+        raise InputError("its clip is damaged")
+
+    with scripted_rig(tmp_path, {"cam1": ScriptedCamera(20)}) as rig:
+        recorder = Recorder(rig, CONFIG)
+        with monkeypatch.context() as patch:
+            patch.setattr(rig, "set_scene", fail)
+            with pytest.raises(InputError, match="its clip is damaged"):
+                recorder.start(scene_folder(tmp_path, WALK), scene=WALK)
+        assert not (tmp_path / "takes" / "walk").exists()
+        recorder.start(scene_folder(tmp_path, WALK), scene=WALK)
+        assert recorder.wait(10.0)
+        assert recorder.stop().cameras[0].written == 20
+
+
 def test_recover_leaves_a_recording_alone_that_still_runs(tmp_path):
     with scripted_rig(tmp_path, {"cam1": ScriptedCamera(real_time=True)}) as rig:
         recorder = Recorder(rig, CONFIG)
