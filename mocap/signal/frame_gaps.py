@@ -20,7 +20,7 @@ RATES = tuple(
 """Frames a second that cameras are built for."""
 RATE_TOLERANCE = 4e-4
 """Between a crystal's worst (100 ppm) and the distance from 30 to 29.97 (1000 ppm)."""
-SAME_PICTURE = 0.4
+SAME_PICTURE = 0.45
 """A picture differs from the one that it repeats by less than this part of what those on either side differ by: coding
 leaves 1.5 levels where people who walk change 20 to 50."""
 GONE_ON, TURNED = 0.7, 5.0

@@ -116,16 +116,31 @@ def people(clock: FrameClock, noise_px: float) -> Detections2D:
     return Detections2D(("a", "b"), n + 5, keypoints, np.arange(n), zeros, zeros, xy, np.ones((n, joints)), box, ones)
 
 
-def test_points_of_people_show_losses_where_there_are_no_pictures():
-    clock = faulty(4, dropped=0.02)
+def test_points_of_people_show_where_the_losses_are_that_sound_tells_of():
+    clock = faulty(15, dropped=0.06)
     found = people(clock, 0.5)
     points = people_points(found, "a", found.n_frames)
     assert [p.shape[0] for p in points] == [found.n_frames]
     assert people_points(found, "b", found.n_frames) == []
     stamps = np.arange(found.n_frames) / FPS
-    faults = camera_faults(stamps, people=points).faults
-    assert [frame for frame, _ in faults.gaps] == (np.flatnonzero(np.diff(clock.exposure) > 1) + 1).tolist()
+    lost = (np.flatnonzero(np.diff(clock.exposure) > 1) + 1).tolist()
+    length = found.n_frames / FPS + (clock.exposure[-1] + 1 - len(clock)) / FPS
+    assert [frame for frame, _ in camera_faults(stamps, people=points, length_s=length).faults.gaps] == lost
+    # Networks put whole people ahead at times: without a second witness nothing is believed.
+    assert camera_faults(stamps, people=points).faults.gaps == ()
     assert camera_faults(stamps, people=[]).faults.gaps == ()
+
+
+@pytest.mark.parametrize("camera", ["cam01", "cam03"])
+def test_a_network_that_puts_somebody_ahead_is_no_loss(camera):
+    """Where a whole person jumps in one step, as in the real trial's cam03, the pictures do not."""
+    clock = faulty(1)
+    found = people(clock, 0.5)
+    points = people_points(found, "a", len(clock))
+    frame = 100 if camera == "cam01" else 150
+    points[0][frame:] += 3 * (points[0][frame] - points[0][frame - 1])
+    stamps = np.arange(len(clock)) / FPS
+    assert camera_faults(stamps, people=points).faults.gaps == ()
 
 
 @pytest.mark.slow  # four videos of 6 s at 1280 × 720
