@@ -53,13 +53,12 @@ def _checked_function(function: Callable[..., Any]) -> Callable[..., Any]:
         return run(*arguments, **named)
 
     run: Callable[..., Any] | None = None
-    call.checks = True
+    call.__dict__["checks"] = True
     return call
 
 
 def _with_checks(function: Callable[..., Any]) -> Callable[..., Any]:
-    names = function.__globals__
-    hints = {key: eval(h, names) if isinstance(h, str) else h for key, h in function.__annotations__.items()}
+    hints = {key: _meaning(hint, function.__globals__) for key, hint in function.__annotations__.items()}
     function.__annotations__ = hints
     run = beartype(function)
     if not any(isinstance(part, type(AbstractArray)) for hint in hints.values() for part in _parts(hint)):
@@ -70,6 +69,15 @@ def _with_checks(function: Callable[..., Any]) -> Callable[..., Any]:
             return run(*arguments, **named)
 
     return call
+
+
+def _meaning(hint: Any, names: dict[str, Any]) -> Any:
+    """A written hint as a type; anything where it is for type checkers only, which know
+    names that are not imported and parameters that compiled classes do not take."""
+    try:
+        return eval(hint, names) if isinstance(hint, str) else hint
+    except (NameError, TypeError):
+        return Any
 
 
 def _parts(hint: Any) -> Iterator[Any]:

@@ -165,6 +165,8 @@ def as_document(result: SyncResult, files: list[Path]) -> dict[str, Any]:
                 "confidence": found.confidence,
                 "method": found.method,
                 "repeated_frames": list(found.faults.repeated),
+                "gaps": [{"frame": frame, "seconds": seconds} for frame, seconds in found.faults.gaps],
+                "uneven_stamps": found.faults.uneven_stamps,
             }
             for name, found in result.sync.cameras.items()
         },

@@ -82,6 +82,8 @@ def test_a_recorders_times_are_one_clock(take):
         "confidence": 1.0,
         "method": "timestamps",
         "repeated_frames": [],
+        "gaps": [],
+        "uneven_stamps": False,
     }
     times = take_times(open_take(take))
     assert times is not None
