@@ -96,6 +96,7 @@ class Encoder:
 
     @property
     def sentence(self) -> str:
+        """Its name, and what it costs."""
         preset = f" {self.options['preset']}" if self.name == SOFTWARE else ""
         return f"{self.name}{preset}, {1e3 * self.seconds:.1f} ms a picture, {100 * self.share:.0f} % of this machine"
 

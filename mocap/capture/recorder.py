@@ -61,6 +61,7 @@ class Recorder:
 
     @property
     def recording(self) -> bool:
+        """Whether a recording runs."""
         return self._run is not None and self._run.running
 
     @property

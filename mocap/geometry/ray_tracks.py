@@ -26,10 +26,12 @@ class RayTracks:
 
     @property
     def n_people(self) -> int:
+        """Tracks, each of one person."""
         return self.direction.shape[0]
 
     @property
     def n_samples(self) -> int:
+        """Moments of the grid."""
         return self.direction.shape[1]
 
     @property

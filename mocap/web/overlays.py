@@ -159,6 +159,7 @@ class Overlays:
 
     @property
     def kind(self) -> OverlayKind:
+        """What is drawn in."""
         return self._kind
 
     @property
