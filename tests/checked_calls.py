@@ -80,6 +80,18 @@ def _meaning(hint: Any, names: dict[str, Any]) -> Any:
         return Any
 
 
+def _read(hint: Any, names: dict[str, Any]) -> Any:
+    """What is written, as an object; anything goes, as in jaxtyping, for what is imported for type checkers only."""
+
+    def one() -> None: ...
+
+    one.__annotations__ = {"hint": hint}
+    try:
+        return typing.get_type_hints(one, names, include_extras=True)["hint"]
+    except (NameError, AttributeError, TypeError, ValueError):
+        return Any
+
+
 def _parts(hint: Any) -> Iterator[Any]:
     yield hint
     for part in typing.get_args(hint):

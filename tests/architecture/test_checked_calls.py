@@ -8,6 +8,7 @@ from beartype.roar import BeartypeCallHintViolation as WrongHint
 
 from calibration.bundle_linear import products
 from calibration.transforms import RigidTransform
+from checked_calls import checked
 from mocap.core.clock import Clock
 
 
@@ -29,3 +30,10 @@ def test_a_field_of_the_wrong_kind_is_refused():
         RigidTransform(np.eye(4), np.zeros(3))
     with pytest.raises(WrongHint):
         Clock("first")
+
+
+def test_what_only_type_checkers_import_is_not_asked_for():
+    def length(of: NobodyKnowsThis) -> int:
+        return len(of)
+
+    assert checked(length)("three") == 5
