@@ -131,13 +131,12 @@ def test_points_of_people_show_where_the_losses_are_that_sound_tells_of():
     assert camera_faults(stamps, people=[]).faults.gaps == ()
 
 
-@pytest.mark.parametrize("camera", ["cam01", "cam03"])
-def test_a_network_that_puts_somebody_ahead_is_no_loss(camera):
+@pytest.mark.parametrize("frame", [100, 150])
+def test_a_network_that_puts_somebody_ahead_is_no_loss(frame):
     """Where a whole person jumps in one step, as in the real trial's cam03, the pictures do not."""
     clock = faulty(1)
     found = people(clock, 0.5)
     points = people_points(found, "a", len(clock))
-    frame = 100 if camera == "cam01" else 150
     points[0][frame:] += 3 * (points[0][frame] - points[0][frame - 1])
     stamps = np.arange(len(clock)) / FPS
     assert camera_faults(stamps, people=points).faults.gaps == ()
