@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,12 +22,15 @@ from mocap.core.errors import InputError
 from mocap.core.keypoints import Detections2D
 from mocap.core.session import Session, Take
 from mocap.io.artefacts import DETECTION_ARRAYS, load_detections
-from mocap.io.frame_times import read_frame_times
+from mocap.io.frame_times import FrameTimes, grouped_by_time, read_frame_times
 from mocap.io.session_files import open_session, open_take
+from mocap.io.take_times import take_times
 from mocap.io.take_videos import probe_take
+from mocap.io.video import VideoInfo
 from mocap.io.video_fit import VideoFitConfig, fit_rig_to_videos, rig_of_cameras
 from mocap.models.blazepose import BlazePoseConfig
 from mocap.segmented_detection import SegmentStore, detect_in_segments
+from mocap.stages.align import AlignConfig, align
 from mocap.stages.associate import AssociateConfig, associate
 from mocap.stages.detect import DetectConfig, detect, make_detector, require_somebody
 
@@ -94,7 +97,10 @@ def check_take(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> RigCheck:
-    """Compare a take with a rig; without one, with the session's. People found by an earlier run are used again."""
+    """Compare a take with a rig; without one, with the session's. People found by an earlier run are used again.
+
+    Cameras are compared at common times where the take has clocks (`mocap sync`, a recorder), else frame by frame.
+    """
     config = config or TakeCheckConfig()
     points = take_points(path, rig, config, threads=threads, progress=progress)
     return check_rig(points.rig, points.px, points.weight, config.check)
@@ -122,7 +128,7 @@ def take_points(
         )
     if board is not None and (config.by == "board" or _shared(board[1]) >= ENOUGH_CORNERS):
         return TakePoints("board", fitted, renamed, *board)
-    detections = _detections(take, config, threads, progress)
+    detections = _at_common_times(take, _detections(take, config, threads, progress), fps)
     px, weight = person_points(detections, fitted, fps)
     return TakePoints("person", fitted, renamed, px, weight, detections.keypoint_set.names)
 
@@ -199,19 +205,64 @@ def _detections(take: Take, config: TakeCheckConfig, threads: int, progress: Pro
 
 
 def _some_detections(take: Take, config: TakeCheckConfig, most: int, threads: int) -> Detections2D:
-    """Of runs of frames spread over the take; the others show nobody."""
+    """Of runs of frames spread over the take, in which all cameras show the same moments; the others show nobody."""
     infos = probe_take(take).infos
     detector = make_detector(config.detect, threads=threads)
-    spans = spread_runs(max(info.n_frames for info in infos.values()), most)
-    parts = [detect(take, detector, infos=infos, span=span)[0] for span in spans]
-    found = parts[0]
-    for part in parts[1:]:
-        first = int(found.track.max(initial=-1)) + 1
-        arrays = {name: np.concatenate([getattr(found, name), getattr(part, name)]) for name in DETECTION_ARRAYS}
-        arrays["track"] = np.concatenate([found.track, np.where(part.track >= 0, part.track + first, part.track)])
-        found = replace(found, **arrays)
-    require_somebody(found, take)
-    return found
+    times = take_times(take, infos)
+    if times is None:
+        spans = spread_runs(max(info.n_frames for info in infos.values()), most)
+        found = [detect(take, detector, infos=infos, span=span)[0] for span in spans]
+    else:
+        found = [
+            _of_camera(detect(replace(take, videos={name: path}), detector, infos=infos, span=span)[0], take, name)
+            for name, path in take.videos.items()
+            for span in _spans_at(times, name, most)
+        ]
+    joined = _joined(found, max(info.n_frames for info in infos.values()))
+    require_somebody(joined, take)
+    return joined
+
+
+def _joined(found: Sequence[Detections2D], n_frames: int) -> Detections2D:
+    """Runs of frames together; a track of one run is none of the others."""
+    first, tracks = 0, []
+    for part in found:
+        tracks.append(np.where(part.track >= 0, part.track + first, part.track))
+        first = int(tracks[-1].max(initial=first - 1)) + 1
+    arrays = {name: np.concatenate([getattr(part, name) for part in found]) for name in DETECTION_ARRAYS}
+    return replace(found[0], n_frames=n_frames, **(arrays | {"track": np.concatenate(tracks)}))
+
+
+def _of_camera(found: Detections2D, take: Take, name: str) -> Detections2D:
+    """What one camera saw, as one of the take's."""
+    number = np.full(len(found), take.cameras.index(name), dtype=found.camera.dtype)
+    return replace(found, cameras=take.cameras, camera=number)
+
+
+def _spans_at(times_s: Mapping[str, Float[np.ndarray, "..."]], camera: str, most: int) -> list[range]:
+    """Frames of a camera in `spread_runs` of the moments that all cameras filmed, each a frame longer at both ends; the
+    runs of all its frames where there is no such moment, and none where it has no clock."""
+    own = times_s.get(camera, np.zeros(0))
+    if not np.isfinite(own).any():
+        return []
+    known = [times[np.isfinite(times)] for times in times_s.values() if np.isfinite(times).any()]
+    beat = max(known, key=len)
+    start, end = max(float(t[0]) for t in known), min(float(t[-1]) for t in known)
+    beat = beat[(beat >= start) & (beat <= end)]
+    if not len(beat):
+        return spread_runs(len(own), most)
+    order = np.maximum.accumulate(np.where(np.isfinite(own), own, -np.inf))
+    spans = []
+    for run in spread_runs(len(beat), most):
+        first, last = np.searchsorted(order, beat[[run.start, run.stop - 1]])
+        spans.append(range(max(int(first) - 1, 0), min(int(last) + 2, len(own))))
+    return spans
+
+
+def _at_common_times(take: Take, detections: Detections2D, fps: float) -> Detections2D:
+    """What cameras saw at the same moments, where the take has clocks."""
+    times = take_times(take, n_frames=detections.n_frames)
+    return detections if times is None else align(detections, times, AlignConfig(), fps=fps)[0]
 
 
 def spread_runs(n_frames: int, most: int) -> list[range]:
@@ -231,15 +282,17 @@ def _board_points(
     if session is None or not session.board or not take.videos:
         return None
     board = board_from_table(session.board, session.root / "session.toml")
-    frames = max(info.n_frames for info in probe_take(take).infos.values())
+    infos = probe_take(take).infos
+    times = _board_times(take, infos)
+    frames = max(info.n_frames for info in infos.values())
     pictures = BOARD_PICTURES if config.most_frames is None else FEW_BOARD_PICTURES
     try:
         observations, _ = detect_in_clips(
             take.videos,
             board,
-            times=None if take.timestamps is None else read_frame_times(take.timestamps),
+            times=times,
             threads=threads,
-            every=max(frames // pictures, 1),
+            every=1 if take.clocks and config.by == "board" else max(frames // pictures, 1),
             rotations=take.rotations,
         )
     except CalibrationError:
@@ -248,6 +301,18 @@ def _board_points(
         return None
     points = board_points(observations, rig)
     return points if _shared(points[1]) else None
+
+
+def _board_times(take: Take, infos: Mapping[str, VideoInfo]) -> FrameTimes | None:
+    """Frames of one moment, by the take's clocks where it has them; None where frames are counted together."""
+    times = take_times(take, infos)
+    if times is None:
+        return None if take.timestamps is None else read_frame_times(take.timestamps)
+    known = [np.flatnonzero(np.isfinite(own)) for own in times.values()]
+    camera = np.repeat(np.arange(len(times)), [len(frames) for frames in known])
+    time_s = np.concatenate([own[frames] for own, frames in zip(times.values(), known, strict=True)])
+    moment = grouped_by_time(camera, time_s)
+    return FrameTimes(tuple(times), camera, np.concatenate(known), time_s - time_s.min(), moment, take.root)
 
 
 def _shared(weight: Float[np.ndarray, "T C J"]) -> int:

@@ -58,7 +58,8 @@ def common_fps(infos: Mapping[str, VideoInfo], written_fps: float | None = None)
     if fastest > slowest * (1 + FPS_TOLERANCE):
         raise VideoError(
             f"the cameras have different frame rates ({listed} frames a second)",
-            remedy=f"Record at one rate, or convert: ffmpeg -i INPUT -r {slowest:.6g} -c:v libx264 -crf 16 OUTPUT.mp4",
+            remedy="Run mocap sync on the take, which puts them on one clock. Or convert, if they were started together: "
+            f"ffmpeg -i INPUT -r {slowest:.6g} -c:v libx264 -crf 16 OUTPUT.mp4",
         )
     if fastest > slowest * 1.0001:
         drift_s = 1 / (fastest - slowest)

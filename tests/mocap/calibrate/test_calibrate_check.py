@@ -18,6 +18,7 @@ from calibration.synthetic import Seeing, observe_board, waved_board
 from mocap.calibrate.check import (
     QUICK,
     TakeCheckConfig,
+    _spans_at,
     board_points,
     check_take,
     person_points,
@@ -25,10 +26,14 @@ from mocap.calibrate.check import (
     take_points,
     with_moved,
 )
+from mocap.core.clock import Clock
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Detections2D
-from mocap.io.artefacts import load_detections, save_detections
+from mocap.io.artefacts import DETECTION_ARRAYS, load_detections, save_detections
+from mocap.io.session_files import open_take
+from mocap.io.sync_file import CameraSync, TakeSync, write_sync
 from mocap.models.weights import BLAZEPOSE, is_fetched
+from mocap.stages.detect import DetectConfig, import_take
 
 SAMPLE = Path(__file__).resolve().parents[3] / "sample_sessions" / "numeric_walk"
 TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -94,6 +99,43 @@ def test_people_found_before_are_used_again(session):
         np.testing.assert_array_equal(again.px[kept], points.px[kept])
     finally:
         shutil.rmtree(take / "derived")
+
+
+def test_cameras_of_a_take_with_clocks_are_compared_at_common_times(tmp_path):
+    """cam02 was started half a second earlier and runs 13 ms beside the others' frames."""
+    session = Path(shutil.copytree(SAMPLE, tmp_path / "session"))
+    root = session / "takes" / "walk"
+    take = open_take(root)
+    found, _ = import_take(take, DetectConfig(detector="imported"))
+    late = found.cameras.index("cam02")
+    shift = round(0.5 * take.fps)
+    frame = np.where(found.camera == late, found.frame + shift, found.frame)
+    arrays = {name: getattr(found, name) for name in DETECTION_ARRAYS} | {"frame": frame}
+    save_detections(replace(found, n_frames=found.n_frames + shift, **arrays), root / "derived" / "detect.h5", key="k")
+    config = replace(FEW, by="person")
+    apart = check_take(root, config=config)
+    assert apart.moved or "cam02" in apart.sentences[0], apart.sentences
+    cameras = {name: CameraSync(Clock(shift / take.fps if name == "cam02" else 0.0)) for name in found.cameras}
+    write_sync(TakeSync("cam01", "known", cameras), root / "sync.toml")
+    assert check_take(root, config=config).moved == ()
+    px = take_points(root, config=config).px
+    plain = take_points(SAMPLE / "takes" / "walk", config=config).px
+    both = np.isfinite(px[:50]) & np.isfinite(plain[:50])
+    assert both.mean() > 0.5
+    assert px[:50][both] == pytest.approx(plain[:50][both], abs=1e-6)
+
+
+@pytest.mark.parametrize("most", [24, 48])
+def test_runs_of_frames_of_cameras_with_clocks_show_the_same_moments(most):
+    times = {"a": np.arange(300) / 30.0, "b": 1.21 + np.arange(600) / 60.0, "c": np.full(0, np.nan)}
+    times["b"][100] = np.nan
+    spans = {name: _spans_at(times, name, most) for name in times}
+    assert spans["c"] == []
+    assert len(spans["a"]) == len(spans["b"]) == most // 12
+    for run, other in zip(spans["a"], spans["b"], strict=True):
+        first, last = times["a"][[run.start, run.stop - 1]]
+        assert np.nanmin(times["b"][other]) == pytest.approx(first, abs=2 / 30)
+        assert np.nanmax(times["b"][other]) == pytest.approx(last, abs=2 / 30)
 
 
 def _detections_of(px: np.ndarray, weight: np.ndarray, rig: Rig) -> Detections2D:
