@@ -41,7 +41,7 @@ class MotionSyncConfig(TrackConfig):
     drift, the prior. samples: most moments that are compared in the search; refined: in the refinement."""
 
     search_s: float = Field(default=10.0, gt=0)
-    drift_ppm: float = Field(default=30.0, gt=0)
+    drift_ppm: float = Field(default=50.0, gt=0)
     samples: int = Field(default=800, ge=50)
     refined: int = Field(default=4000, ge=50)
 

@@ -28,8 +28,8 @@ BLOCK_S = 1.0
 LONGEST_STEP_S = 0.1
 """Of one iteration."""
 UNDERSTATED = 2.0
-"""Errors of detectors depend on how a body stands to the camera, and so last longer than blocks: over 72 clocks of
-takes with such errors the true errors were 2.2 times (RMS) what blocks of a second say."""
+"""Errors of detectors depend on how a body stands to the camera, and so last longer than blocks: with this factor the
+true errors of 72 clocks over 60 s and 84 over 20 s are as large (RMS) as is told; `tools/measure_sync_motion.py`."""
 SLOW_S = 1.0
 """Errors that last longer than about this are taken out of the residuals: a keypoint may lie off the joint."""
 GAIN_S = 1.0

@@ -115,6 +115,25 @@ def test_too_few_stamps_are_refused(rig):
         sync_by_motion(detections, stamps, rig, QUICK)
 
 
+def test_tracks_taken_between_frames_lie_on_the_line_between_them(rig):
+    from measure_sync_motion import resampled
+
+    detections = detections_of(
+        [(1, (0.0, 0.0))], rig, times_of(rig, seconds=2.0, rates=(30.0, 30.0, 30.0)), noise_px=0.0
+    )
+    taken = resampled(detections, [0.0, 2.25, -3.0], 30.0)
+    for camera, shift in enumerate((0.0, 2.25, -3.0)):
+        source, found = (d.select(d.camera == camera) for d in (detections, taken))
+        path = source.xy[np.argsort(source.frame)]
+        # Camera 0 shows its first frame at the same number as the others theirs, less their shifts.
+        place = found.frame + shift - (taken.frame[taken.camera == 0].min())
+        below = np.floor(place).astype(int)
+        part = (place - below)[:, None, None]
+        expected = (1 - part) * path[below] + part * path[np.minimum(below + 1, len(path) - 1)]
+        np.testing.assert_allclose(found.xy, expected, atol=1e-9)
+    assert taken.n_frames > detections.n_frames
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 16])
 def test_a_body_seen_by_a_detector(seed):
@@ -124,6 +143,5 @@ def test_a_body_seen_by_a_detector(seed):
     estimates = sync_by_motion(take.detections, take.stamps_s, take.rig)
     wrong = errors_ms(estimates, take.clocks, 20.0)
     assert len(wrong) == 3
-    assert (
-        max(np.abs(error).max() for error in wrong.values()) < 5.0
-    )  # measured: 82 of 84 clocks of four cameras within 4 ms
+    # Measured over 28 seeds: all but a few of 84 clocks within 4 ms.
+    assert max(np.abs(error).max() for error in wrong.values()) < 5.0
