@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +13,9 @@ from calibration.report_html import POLICY
 from calibration.report_sections import ASSETS, number
 from mocap.capture.sync import CameraClock
 from mocap.core.clock import ClockEstimate
-from mocap.io.sync_file import CameraSync, TakeSync
+from mocap.core.session import Take
+from mocap.io.artefacts import write_text_atomic
+from mocap.io.sync_file import SYNC_FILE, CameraSync, TakeSync, write_sync
 
 GOOD, USABLE = 0.8, 0.5
 """Confidences from which a clock is called so."""
@@ -29,6 +32,16 @@ th { color: var(--soft); font-weight: 500; }
 .wide { overflow-x: auto; }
 .camera td, .camera th { white-space: normal; }
 """
+
+
+def save_sync(
+    take: Take, sync: TakeSync, cameras: Mapping[str, CameraClock], notes: Sequence[str]
+) -> tuple[Path, Path]:
+    """Write a take's sync.toml, and sync.html beside it, which tells how its clocks were found."""
+    clocks, page = take.root / SYNC_FILE, take.root / "sync.html"
+    write_text_atomic(page, sync_page(sync, cameras, notes, title=take.name))
+    write_sync(sync, clocks)
+    return clocks, page
 
 
 def sync_page(sync: TakeSync, cameras: Mapping[str, CameraClock], notes: Sequence[str], *, title: str) -> str:

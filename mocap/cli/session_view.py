@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mocap.cli.console import stdout, tell
+from mocap.core.errors import InputError
 
 if TYPE_CHECKING:
     from mocap.core.session import SessionCamera
@@ -51,7 +52,16 @@ def _line(text: str) -> None:
 
 
 def _camera(camera: SessionCamera) -> str:
-    return camera.name if camera.source is None else f"{camera.name} ({camera.source})"
+    """Name and source of a camera, without what a password may be in."""
+    from mocap.capture.address import parse_address
+
+    if camera.source is None:
+        return camera.name
+    try:
+        shown = parse_address(camera.source, camera.name).shown
+    except InputError:
+        shown = "a source that cannot be read" if "@" in camera.source else camera.source
+    return f"{camera.name} ({shown})"
 
 
 def _take_words(checked: SessionCheck, name: str) -> str:

@@ -103,21 +103,15 @@ def _synced(
     take: Take, values: SyncConfig, *, rig: Path | None, threads: int, dry_run: bool
 ) -> tuple[SyncResult, list[Path]]:
     """The clocks of a take, and the files that were written."""
-    from mocap.capture.sync_report import sync_page
-    from mocap.io.artefacts import write_text_atomic
+    from mocap.capture.sync_report import save_sync
     from mocap.io.session_files import open_session
-    from mocap.io.sync_file import SYNC_FILE, write_sync
     from mocap.take_sync import sync_take
 
     if rig is None and take.session_root is not None:
         rig = open_session(take.session_root).rig_path
     with observer_for_this_output(take.name) as observer:
         result = sync_take(take, take.root / "derived", values, rig_path=rig, threads=threads, observer=observer)
-    files = [] if dry_run else [take.root / SYNC_FILE, take.root / "sync.html"]
-    if files:
-        write_text_atomic(files[1], sync_page(result.sync, result.cameras, result.notes, title=take.name))
-        write_sync(result.sync, files[0])
-    return result, files
+    return result, [] if dry_run else list(save_sync(take, result.sync, result.cameras, result.notes))
 
 
 def sync_clips(session: Path, reference: str | None, threads: int, *, dry_run: bool, as_json: bool) -> None:

@@ -58,7 +58,7 @@ def common_fps(infos: Mapping[str, VideoInfo], written_fps: float | None = None)
     if fastest > slowest * (1 + FPS_TOLERANCE):
         raise VideoError(
             f"the cameras have different frame rates ({listed} frames a second)",
-            remedy="Run mocap sync on the take, which puts them on one clock. Or convert, if they were started together: "
+            remedy="Run mocap sync on the take, which puts them on one clock; or convert, if they started together: "
             f"ffmpeg -i INPUT -r {slowest:.6g} -c:v libx264 -crf 16 OUTPUT.mp4",
         )
     if fastest > slowest * 1.0001:

@@ -124,17 +124,14 @@ def without_clips(observed: Observed, lenses: Sequence[str], *, floor: bool) -> 
 
 def sync_one_take(root: Path, task: Task, observer: Observer, threads: int) -> dict[str, Any]:
     """As `mocap sync SESSION/takes/TAKE` does it."""
-    from mocap.capture.sync_report import sync_page
-    from mocap.io.artefacts import write_text_atomic
+    from mocap.capture.sync_report import save_sync
     from mocap.io.session_files import open_session, open_take_of
-    from mocap.io.sync_file import SYNC_FILE, write_sync
     from mocap.take_sync import sync_take
 
     session = open_session(root)
     take = open_take_of(session, task.take or "")
     found = sync_take(take, take.root / "derived", rig_path=session.rig_path, threads=threads, observer=observer)
-    write_text_atomic(take.root / "sync.html", sync_page(found.sync, found.cameras, found.notes, title=take.name))
-    write_sync(found.sync, take.root / SYNC_FILE)
+    save_sync(take, found.sync, found.cameras, found.notes)
     verdict, headline = clocks_verdict(found)
     return {"verdict": verdict, "headline": headline, "notes": list(found.notes), "figures": {}}
 

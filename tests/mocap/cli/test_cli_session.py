@@ -113,6 +113,16 @@ def test_a_check_for_people_and_for_machines(tmp_path: Path, clip: Path):
     assert report["recordings"]["takes/walk"][0]["frames"] == 12
 
 
+@pytest.mark.parametrize("source", ["rtsp://me:secret@10.0.0.2/a", "rtsp://me:sec:ret@10.0.0.2:x/a"])
+def test_a_check_shows_no_passwords(tmp_path: Path, source: str):
+    root = tmp_path / "s"
+    root.mkdir()
+    (root / "session.toml").write_text(f'[[camera]]\nname = "a"\nsource = "{source}"\n', encoding="utf-8")
+    done = run("check", root)
+    assert "cameras: a (" in done.stdout
+    assert "sec" not in done.output
+
+
 def test_sessions_in_a_table(tmp_path: Path):
     for name in ("mon", "tue"):
         run("new", tmp_path / name, "--camera", "a", "--camera", "b")
