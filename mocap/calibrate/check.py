@@ -240,8 +240,8 @@ def _of_camera(found: Detections2D, take: Take, name: str) -> Detections2D:
 
 
 def _spans_at(times_s: Mapping[str, Float[np.ndarray, "..."]], camera: str, most: int) -> list[range]:
-    """Frames of a camera in `spread_runs` of the moments that all cameras filmed, each a frame longer at both ends; the
-    runs of all its frames where there is no such moment, and none where it has no clock."""
+    """Frames of a camera in and about `spread_runs` of the moments that all cameras filmed; of all its frames where
+    there is no such moment, and none where it has no clock."""
     own = times_s.get(camera, np.zeros(0))
     if not np.isfinite(own).any():
         return []
@@ -254,7 +254,8 @@ def _spans_at(times_s: Mapping[str, Float[np.ndarray, "..."]], camera: str, most
     order = np.maximum.accumulate(np.where(np.isfinite(own), own, -np.inf))
     spans = []
     for run in spread_runs(len(beat), most):
-        first, last = np.searchsorted(order, beat[[run.start, run.stop - 1]])
+        inner = run[1:-1] or run  # a frame is taken on either side, to lie between
+        first, last = np.searchsorted(order, beat[[inner.start, inner.stop - 1]])
         spans.append(range(max(int(first) - 1, 0), min(int(last) + 2, len(own))))
     return spans
 
