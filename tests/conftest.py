@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["COLUMNS"] = "400"  # pytest-xdist says 80, which would break the sentences of commands
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Every process of the tests would compile the whole project and torch anew: 4 s each, and this one 30 s. What may
     # not lie beside the sources lies in the cache of pytest.

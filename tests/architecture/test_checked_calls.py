@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from beartype.roar import BeartypeCallHintViolation as WrongHint
+from jaxtyping import TypeCheckError as WrongHint
 
 from calibration.bundle_linear import products
 from calibration.transforms import RigidTransform

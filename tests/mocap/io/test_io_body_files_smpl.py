@@ -163,7 +163,7 @@ def test_a_sparse_matrix_that_points_outside_itself_is_refused(tmp_path: Path):
     ("change", "message"),
     [
         ({"f": np.array([[0, 1, 10**6]])}, "names vertices"),
-        ({"weights": np.zeros((10, 24))}, "v_template"),
+        ({"weights": np.zeros((10, 24))}, "v_template|weights"),
         ({"posedirs": np.zeros((5, 3, 207))}, "posedirs"),
         ({"v_template": np.full((1, 3), np.nan)}, "not finite"),
         ({"kintree_table": np.zeros((2, 24), dtype=np.uint32)}, "not a tree"),
