@@ -94,8 +94,8 @@ def measure(options: argparse.Namespace, ports: dict[str, float]) -> dict[str, o
         rig.set_scene(Scene("take"))
         time.sleep(2)
         before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
-        drains = [Drain(reader, began + options.seconds) for reader in rig.readers.values()]
         counts = [(s.received, s.lost_source, s.dropped_queue) for s in rig.status()]
+        drains = [Drain(reader, began + options.seconds) for reader in rig.readers.values()]
         for drain in drains:
             drain.start()
         for drain in drains:
