@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from calibration.camera import Rig
 from mocap.capture.motion_tracks import TrackConfig, person_tracks
+from mocap.capture.sync_gaps import GapConfig, lost_frames
 from mocap.core.clock import FrameFaults
 from mocap.core.keypoints import Detections2D
 from mocap.io.brightness import FrameLight
@@ -91,6 +93,38 @@ def camera_faults(
     again = tuple(np.flatnonzero(right.repeated).tolist())
     faults = FrameFaults(repeated=again, gaps=right.gaps(period))
     return FoundFaults(faults, int(right.lost_before.sum()) if right.moved else 0, counted.unseen, counted.missing)
+
+
+def faults_together(
+    found: Mapping[str, FoundFaults],
+    stamps_s: Mapping[str, Float[np.ndarray, "_"]],
+    detections: Detections2D,
+    rig: Rig,
+    *,
+    config: GapConfig | None = None,
+) -> dict[str, FoundFaults]:
+    """With the losses that calibrated cameras see in one another, beyond those that each shows by itself.
+
+    stamps_s: as the files have them. Those that are no mere count are believed.
+    """
+    kept = np.ones(len(detections), dtype=bool)
+    for number, name in enumerate(detections.cameras):
+        kept &= ~((detections.camera == number) & np.isin(detections.frame, found[name].faults.repeated))
+    counting = [n for n, own in found.items() if only_counts(stamps_s[n]) and not own.faults.uneven_stamps]
+    mended = {name: own.faults.corrected_s(stamps_s[name]) for name, own in found.items()}
+    lost = lost_frames(detections.select(kept), mended, rig, counting=counting, config=config)
+    return {n: _with_lost(own, lost[n], stamps_s[n]) if n in lost else own for n, own in found.items()}
+
+
+def _with_lost(found: FoundFaults, lost: Int[np.ndarray, "F"], stamp_s: Float[np.ndarray, "F"]) -> FoundFaults:
+    count = int(lost.sum())
+    if not count:
+        return found
+    period, gaps = frame_steps(stamp_s).period_s, dict(found.faults.gaps)
+    for frame in np.flatnonzero(lost).tolist():
+        gaps[frame] = gaps.get(frame, 0.0) + float(lost[frame] * period)
+    faults = replace(found.faults, gaps=tuple(sorted(gaps.items())))
+    return replace(found, faults=faults, lost=found.lost + count, missing=max(found.missing - count, 0))
 
 
 def people_points(detections: Detections2D, camera: str, n_frames: int) -> list[Float[np.ndarray, "F _ 2"]]:

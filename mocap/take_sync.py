@@ -27,7 +27,7 @@ from mocap.core.config import Config
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Detections2D
 from mocap.core.session import Take
-from mocap.frame_faults import FoundFaults, camera_faults, people_points
+from mocap.frame_faults import FoundFaults, camera_faults, faults_together, people_points
 from mocap.io.brightness import FrameLight, read_brightness
 from mocap.io.file_clock import read_file_clock
 from mocap.io.session_files import has_recorder_clock
@@ -198,8 +198,19 @@ class _Material:
 
     def _faults_by(self, *, people: bool) -> dict[str, FoundFaults]:
         if people not in self.found:
-            self.found[people] = {name: self._faults_of(name, people) for name in self.take.cameras}
+            own = {name: self._faults_of(name, people) for name in self.take.cameras}
+            self.found[people] = self._faults_together(own) if people else own
         return self.found[people]
+
+    def _faults_together(self, own: dict[str, FoundFaults]) -> dict[str, FoundFaults]:
+        """With what calibrated cameras see in one another; as they are where motion ties them not."""
+        rig = self.rig
+        if rig is None:
+            return own
+        try:
+            return faults_together(own, self.stamps, self.people, rig)
+        except InputError:
+            return own
 
     def _faults_of(self, name: str, people: bool) -> FoundFaults:
         video, stamp = self.take.videos.get(name), self.stamps[name]

@@ -2,13 +2,16 @@
 
     python tools/measure_frame_faults.py --videos sample_sessions/one_person/takes/walk/video/*.mp4 --seeds 5
     python tools/measure_frame_faults.py --points --seeds 6
+    python tools/measure_frame_faults.py --points --seeds 12 --share 0
     python tools/measure_frame_faults.py --take my_session/takes/take1
 
 The first: of real or rendered videos 1 % of the frames are taken out, and another 1 % replaced by the frame before; the
 rest is written anew (H.264) with even times, and looked at, alone and with the length that its sound would have. The
-untouched video is looked at, too: all that is found there is false. The second: keypoints of three cameras (`mocap
-synth --keypoints-only`, one person, detectors in turn) whose frames are counted, 1 % lost; clocks by motion before and
-after. The third: a take of `mocap synth` that `mocap sync` has put on one clock, against its truth.
+untouched video is looked at, too: all that is found there is false. The second and third: keypoints of four cameras
+(`mocap synth --keypoints-only`, one person, detectors in turn, clocks off by up to 2 s and by 50 ppm) whose frames are
+counted, 1 % or none lost, each camera by itself and all together; clocks by motion before and after. "apart" is how far
+the cameras' times are from each other, without what all have in common. The last: a take of `mocap synth` that `mocap
+sync` has put on one clock, against its truth.
 
 A loss is found "exactly", or "elsewhere" where as many are put wrongly as are missed; times after it are then right.
 Errors are those of the frames' times on the common clock, where the reference camera's are right in the mean.
@@ -25,11 +28,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from measure_sync_motion import MOTIONS, reported_take
+from measure_sync_motion import MOTIONS, ReportedTake, reported_take
 from mocap.capture.sync_motion import sync_by_motion
-from mocap.core.clock import Clock
+from mocap.core.clock import Clock, FrameFaults
 from mocap.core.session import Take
-from mocap.frame_faults import FoundFaults, camera_faults, people_points
+from mocap.frame_faults import FoundFaults, camera_faults, faults_together, people_points
 from mocap.io.brightness import read_brightness
 from mocap.io.session_files import open_take
 from mocap.io.sync_file import SYNC_FILE, read_sync
@@ -42,6 +45,7 @@ from mocap.synthetic.clocks import CameraFaults
 from mocap.synthetic.synth_config import PersonConfig, SynthConfig
 
 SHARE = 0.01
+POINTS_FPS = 30.0
 SOUND_LONGER_S = 0.1
 """By which sound goes on after the last frame."""
 LEAST_LEFT = 4
@@ -144,41 +148,75 @@ def _written(path: Path, shown: Int[np.ndarray, "F"], to: Path) -> Path:
     return to
 
 
-def measure_points(seeds: int, seconds: float) -> None:
-    """Keypoints alone: what people say of losses, and what that does to the clocks by motion."""
-    totals = {"people": Score(), "people, the number told": Score()}
-    worst: dict[str, list[float]] = {"counted": [], **{way: [] for way in totals}}
+def measure_points(seeds: int, seconds: float, share: float) -> None:
+    """Keypoints alone: what people say of losses, in one camera and in all, and what that does to clocks by motion."""
+    ways = ("people", "people, the number told", "cameras together")
+    totals = {way: Score() for way in ways}
+    worst: dict[str, list[float]] = {way: [] for way in ("counted", *ways)}
     for seed in range(seeds):
-        config = SynthConfig(
-            seed=seed,
-            seconds=seconds,
-            people=(PersonConfig(motion=MOTIONS[seed % len(MOTIONS)]),),
-            detector=DETECTORS[seed % 2],
-        )
-        config = config.model_copy(update={"rig": config.rig.model_copy(update={"cameras": 3})})
-        faults = {f"cam{number + 1:02d}": CameraFaults(dropped=SHARE) for number in range(3)}
-        take = reported_take(faults, config, frame_rates=(30.0,))
-        own = take.stamps_s
-        counted = {name: np.arange(len(stamps)) / 30 for name, stamps in own.items()}
-        mended = {way: dict(counted) for way in totals}
-        for name, stamps in own.items():
-            lost_before = np.round(np.diff(stamps, prepend=stamps[0] - 1 / 30) * 30).astype(np.int64) - 1
-            points = people_points(take.detections, name, len(stamps))
-            for way, length in zip(totals, (None, len(stamps) / 30 + lost_before.sum() / 30), strict=True):
-                found = camera_faults(counted[name], people=points, length_s=length)
-                totals[way] += score(found, 1 / 30, lost_before, lost_before < 0)
-                mended[way][name] = found.faults.corrected_s(counted[name])
+        take, what = lossy_take(seed, seconds, share)
+        own = {name: take.clocks[name].time_s(stamps) for name, stamps in take.stamps_s.items()}
+        counted = {name: s[0] + np.arange(len(s)) / POINTS_FPS for name, s in take.stamps_s.items()}
+        gone = {
+            n: np.round(np.diff(s, prepend=s[0] - 1 / POINTS_FPS) * POINTS_FPS).astype(np.int64) - 1
+            for n, s in take.stamps_s.items()
+        }
+        found = {"counted": {name: FoundFaults(FrameFaults()) for name in counted}}
+        for way in ways[:2]:
+            found[way] = {n: _by_people(take, n, counted[n], gone[n], told=way != "people") for n in counted}
+        found["cameras together"] = faults_together(found["people"], counted, take.detections, take.rig)
         line = []
-        for way, stamps in {"counted": counted, **mended}.items():
+        for way, each in found.items():
+            if way in totals:
+                totals[way] += sum((score(each[n], 1 / POINTS_FPS, gone[n], gone[n] < 0) for n in gone), Score())
+            stamps = {n: each[n].faults.corrected_s(counted[n]) for n in each}
             estimates = sync_by_motion(take.detections, stamps, take.rig)
             clocks = {take.detections.cameras[0]: Clock()} | {e.camera: e.clock for e in estimates}
-            wrong = errors_ms({n: clocks[n].time_s(stamps[n]) for n in clocks}, own)
+            times = {n: clocks[n].time_s(stamps[n]) for n in clocks}
+            wrong, apart = errors_ms(times, own), apart_ms(times, own)
             worst[way].append(float(np.abs(wrong).max()))
-            line.append(f"{way} {np.sqrt((wrong**2).mean()):.1f} (worst {worst[way][-1]:.0f})")
-        print(f"{seed:3d} {MOTIONS[seed % len(MOTIONS)]}, {config.detector}: ms RMS", "; ".join(line), flush=True)
-    for way, found in totals.items():
-        print(f"by {way}: {found}")
+            rms = np.sqrt((wrong**2).mean()), np.sqrt((apart**2).mean())
+            line.append(f"{way} {rms[0]:.1f} (worst {worst[way][-1]:.0f}, apart {rms[1]:.1f})")
+        print(f"{seed:3d} {what}: ms RMS", "; ".join(line), flush=True)
+    for way, count in totals.items():
+        print(f"by {way}: {count}")
     print("worst error of a take, median:", ", ".join(f"{way} {np.median(w):.0f} ms" for way, w in worst.items()))
+
+
+def lossy_take(seed: int, seconds: float, share: float) -> tuple[ReportedTake, str]:
+    """Keypoints of four cameras of one rate, and what they show."""
+    config = SynthConfig(
+        seed=seed,
+        seconds=seconds,
+        people=(PersonConfig(motion=MOTIONS[seed % len(MOTIONS)]),),
+        detector=DETECTORS[seed % 2],
+    )
+    config = config.model_copy(update={"rig": config.rig.model_copy(update={"cameras": 4})})
+    rng, faults = np.random.default_rng([seed, 98]), {"cam01": CameraFaults(dropped=share)}
+    for number in range(1, 4):
+        offset, drift = float(rng.uniform(-2, 2)), float(rng.choice([-50, 50]))
+        faults[f"cam{number + 1:02d}"] = CameraFaults(offset_s=offset, drift_ppm=drift, dropped=share)
+    take = reported_take(faults, config, frame_rates=(POINTS_FPS,))
+    return take, f"{MOTIONS[seed % len(MOTIONS)]}, {config.detector}"
+
+
+def _by_people(
+    take: ReportedTake, name: str, stamps: Float[np.ndarray, "F"], lost_before: Int[np.ndarray, "F"], *, told: bool
+) -> FoundFaults:
+    points = people_points(take.detections, name, len(stamps))
+    length = (len(stamps) + int(lost_before.sum())) / POINTS_FPS if told else None
+    return camera_faults(stamps, people=points, length_s=length)
+
+
+def apart_ms(
+    times: dict[str, Float[np.ndarray, "..."]], true: dict[str, Float[np.ndarray, "..."]]
+) -> Float[np.ndarray, "n"]:
+    """Of every camera over the time that all share, less the mean of all cameras: what they have in common harms no
+    reconstruction, and where all lost as many nothing tells it."""
+    start, end = max(t[0] for t in true.values()), min(t[-1] for t in true.values())
+    at = np.arange(start, end, 1 / POINTS_FPS)
+    off = np.stack([1000 * np.interp(at, true[name], times[name] - true[name]) for name in times])
+    return (off - off.mean(0)).ravel()
 
 
 def errors_ms(
@@ -227,11 +265,12 @@ def main() -> None:
     parser.add_argument("--take", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--share", type=float, default=SHARE, help="of the frames of keypoints that are lost")
     chosen = parser.parse_args()
     if chosen.videos:
         measure_videos(chosen.videos, chosen.seeds)
     if chosen.points:
-        measure_points(chosen.seeds, chosen.seconds)
+        measure_points(chosen.seeds, chosen.seconds, chosen.share)
     if chosen.take is not None:
         measure_take(chosen.take)
 
