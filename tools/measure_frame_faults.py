@@ -148,12 +148,12 @@ def _written(path: Path, shown: Int[np.ndarray, "F"], to: Path) -> Path:
     return to
 
 
-def measure_points(seeds: int, seconds: float, share: float) -> None:
+def measure_points(seeds: Sequence[int], seconds: float, share: float) -> None:
     """Keypoints alone: what people say of losses, in one camera and in all, and what that does to clocks by motion."""
     ways = ("people", "people, the number told", "cameras together")
     totals = {way: Score() for way in ways}
     worst: dict[str, list[float]] = {way: [] for way in ("counted", *ways)}
-    for seed in range(seeds):
+    for seed in seeds:
         take, what = lossy_take(seed, seconds, share)
         own = {name: take.clocks[name].time_s(stamps) for name, stamps in take.stamps_s.items()}
         counted = {name: s[0] + np.arange(len(s)) / POINTS_FPS for name, s in take.stamps_s.items()}
@@ -264,13 +264,14 @@ def main() -> None:
     parser.add_argument("--points", action="store_true")
     parser.add_argument("--take", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="seed of --points to begin with")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--share", type=float, default=SHARE, help="of the frames of keypoints that are lost")
     chosen = parser.parse_args()
     if chosen.videos:
         measure_videos(chosen.videos, chosen.seeds)
     if chosen.points:
-        measure_points(chosen.seeds, chosen.seconds, chosen.share)
+        measure_points(range(chosen.first, chosen.first + chosen.seeds), chosen.seconds, chosen.share)
     if chosen.take is not None:
         measure_take(chosen.take)
 
