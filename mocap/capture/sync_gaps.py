@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from calibration.camera import Rig
 from mocap.capture.motion_tracks import half_width_s, person_tracks, ray_tracks
-from mocap.capture.sync_motion import COARSE, MotionSyncConfig, sync_by_motion
+from mocap.capture.sync_motion import COARSE, LINKED, MotionSyncConfig, sync_by_motion
 from mocap.core.clock import Clock
 from mocap.core.keypoints import Detections2D
 from mocap.geometry.epipolar_sync import shift_evidence
@@ -26,8 +26,6 @@ from mocap.signal.frame_gaps import frame_steps
 
 NEAR_S = 0.15
 """Clocks are known within this when people are told apart by how well their rays meet."""
-LINKED = 0.35
-"""Of the strongest evidence of a pair of cameras: people who fit that well are one person."""
 LEAST_FRAMES = 60
 """Cameras with fewer tell nothing."""
 SURE = 0.3
